@@ -1,0 +1,48 @@
+"""Run stages of the study from the command line: python -m vidlib train-i3d --profile smoke."""
+
+import argparse
+import ast
+import sys
+
+from vidlib.study import STAGES, open_study
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the stage that is named, and what it needs; "status" says what is current."""
+    parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__)
+    parser.add_argument("stage", help=f"status, or one of {', '.join(STAGES)}")
+    parser.add_argument("--dataset", default="something-mini")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="FIELD=VALUE",
+        type=_setting,
+        action="append",
+        default=[],
+        help="override a field of the profile; may be given several times",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        study = open_study(options.dataset, options.profile, dict(options.settings))
+        if options.stage == "status":
+            for stage in STAGES:
+                print(f"{'current' if study.is_current(stage) else '-':8} {study.path(stage)}")
+        else:
+            print(study.ensure(options.stage))
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"vidlib: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""The statistics of the comparison: the paper's Tables 1 and 2, and what truth adds to them."""
+
+from vidlib.compare import paper
+from vidlib.compare.accuracy import per_class, summary
+from vidlib.compare.explanations import blob_statistics, drops, find_blobs, table_2
+from vidlib.compare.truth import event_overlap, saliency_on_actors
+
+__all__ = [
+    "blob_statistics",
+    "drops",
+    "event_overlap",
+    "find_blobs",
+    "paper",
+    "per_class",
+    "saliency_on_actors",
+    "summary",
+    "table_2",
+]

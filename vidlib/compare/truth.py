@@ -1,0 +1,55 @@
+"""What only rendered clips allow: explanations held against what happened in the clip."""
+
+import numpy as np
+import pandas as pd
+
+from vidlib.data.video import sample_frames
+
+ACTORS = ("object", "hand", "heap")
+
+
+def _discs(states: pd.DataFrame, frames: np.ndarray, side: int) -> np.ndarray:
+    """Return where the things of a table of states are, as discs: (T, side, side) bool."""
+    y, x = (np.mgrid[0:side, 0:side] + 0.5) / side
+    masks = np.zeros((len(frames), side, side), bool)
+    for i, frame in enumerate(frames):
+        for row in states[states["frame"] == frame].itertuples():
+            masks[i] |= np.hypot(x - row.x, y - row.y) < row.size / 2
+    return masks
+
+
+def saliency_on_actors(saliency: np.ndarray, states: pd.DataFrame) -> dict[str, float]:
+    """Say how much of a clip's Grad-CAM lies on the things that act, and on those that do not.
+
+    saliency: (T, H, H) in [0, 1]. states: the clip's rows of the truth table. Things are discs of
+    their size. Returns actors and distractors (still or moving): the share of the saliency on them
+    divided by the share of the area that they cover, so that 1 is what a map that knows nothing
+    scores; NaN where there are none in view or the map is empty.
+    """
+    total = states["frame"].max() + 1
+    frames = sample_frames(total, len(saliency))
+    side = saliency.shape[-1]
+    shares = {}
+    acting = states["role"].isin(ACTORS)
+    for name, rows in (("actors", states[acting]), ("distractors", states[~acting])):
+        where = _discs(rows, frames, side)
+        area, mass = where.mean(), saliency.sum()
+        shares[name] = float(saliency[where].sum() / mass / area) if area and mass else np.nan
+    return shares
+
+
+def event_overlap(mask: np.ndarray, frames: int, event: tuple[int, int]) -> dict[str, float]:
+    """Say how a temporal mask lies to the deciding event.
+
+    mask: (T,) in [0, 1], on above 0.5, over sampled frames of a clip of `frames`. event: first
+    frame and the one after the last. Returns mask_in_event, the share of the mask's frames that lie
+    in the event (NaN for an empty mask), and event_share, the share of all sampled frames that do:
+    what a mask placed at random would score.
+    """
+    sampled = sample_frames(frames, len(mask))
+    inside = (sampled >= event[0]) & (sampled < event[1])
+    on = np.asarray(mask) > 0.5
+    return {
+        "mask_in_event": float(inside[on].mean()) if on.any() else np.nan,
+        "event_share": float(inside.mean()),
+    }

@@ -1,0 +1,151 @@
+"""A stack of convolutional LSTM layers (Shi et al. 2015) under one linear layer."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvLSTMCell(nn.Module):
+    """One time step of a convolutional LSTM without peepholes.
+
+    With the input's share of the gates x_t (its convolution, bias included) and * a convolution::
+
+        i, f, o = sigmoid(x_t + U * h_{t-1});  g = tanh(x_t + U * h_{t-1})
+        c_t = f c_{t-1} + i g;                 h_t = o tanh(c_t)
+
+    The published peephole weights are zeros that were never trained, so there are none here. The
+    h_t returned is the very tensor that flows to the next step and to the output: a forward hook
+    on this module sees every step.
+    """
+
+    def __init__(self, hidden: int, kernel: int):
+        """Build the one convolution of h for all four gates, in the order i, f, o, g."""
+        super().__init__()
+        self.hidden = hidden
+        self.conv = nn.Conv2d(hidden, 4 * hidden, kernel, padding=kernel // 2, bias=False)
+
+    def forward(
+        self, gates: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Map x_t (B, 4 hidden, H, W) and (h, c), or None for zeros, to the next (h, c)."""
+        if state is not None:
+            gates = gates + self.conv(state[0])
+        sigmoids, g = gates.split([3 * self.hidden, self.hidden], 1)
+        i, f, o = sigmoids.sigmoid().chunk(3, 1)
+        c = i * g.tanh()
+        if state is not None:
+            c = c + f * state[1]
+        return o * c.tanh(), c
+
+
+class ConvLSTM(nn.Module):
+    """A convolutional LSTM layer over whole sequences, time first."""
+
+    def __init__(self, inputs: int, hidden: int, kernel: int, stride: int):
+        """Build the input convolution (with bias and ``stride``) and the recurrent cell."""
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, 4 * hidden, kernel, stride, padding=kernel // 2)
+        self.cell = ConvLSTMCell(hidden, kernel)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """Map (T B, inputs, H, W) to every step's h, (T B, hidden, ceil(H / stride), ...)."""
+        gates = self.conv(x)
+        state, outputs = None, []
+        for step in gates.unflatten(0, (frames, -1)).unbind(0):
+            state = self.cell(step, state)
+            outputs.append(state[0])
+        return torch.cat(outputs)
+
+
+class CLSTM(nn.Module):
+    """The paper's C-LSTM: blocks of ConvLSTM, BatchNorm and 2x2 max-pool, then a linear layer.
+
+    Maps clips (B, 3, frames, *size), float in [-1, 1], to logits (B, num_classes). Every block
+    hands its whole sequence on; no clip's result depends on another clip of an evaluated batch.
+
+    ``stride`` is that of the input convolutions, one number or one per layer; ``dropout`` applies
+    between layers; ``shared_norm`` has all layers share one BatchNorm, as in the published code
+    (1,324,014 parameters at 174 classes) in place of one each (1,324,142). ``head`` says what
+    enters the linear layer: "sequence" all steps flattened (section 4.2), "last" the last step
+    flattened, "average" the mean over time and space. Impossible arguments and inputs that are not
+    of ``frames`` and ``size`` raise ValueError.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        frames: int = 16,
+        size: tuple[int, int] = (224, 224),
+        layers: int = 3,
+        hidden: int = 32,
+        kernel: int = 5,
+        stride: int | tuple[int, ...] = 2,
+        dropout: float = 0.0,
+        shared_norm: bool = False,
+        head: str = "sequence",
+    ):
+        """Build the network with PyTorch's default initialisation."""
+        super().__init__()
+        counts = {"num_classes": num_classes, "frames": frames, "layers": layers, "hidden": hidden}
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} is {count}: it must be at least 1.")
+        if kernel < 1 or kernel % 2 == 0:
+            raise ValueError(f"kernel is {kernel}: it must be odd, to keep h at its size.")
+        strides = (stride,) * layers if isinstance(stride, int) else tuple(stride)
+        if len(strides) != layers or any(s < 1 for s in strides):
+            raise ValueError(
+                f"stride is {stride}: give one whole number of at least 1, or one for each of the "
+                f"{layers} layers."
+            )
+        height, width = size
+        for s in strides:
+            height, width = -(-height // s) // 2, -(-width // s) // 2
+        if height < 1 or width < 1:
+            raise ValueError(
+                f"size {tuple(size)} leaves no pixel after {layers} layers of strides {strides}, "
+                "each with a 2x2 max-pool: use larger frames, smaller strides or fewer layers."
+            )
+        features = {
+            "sequence": frames * hidden * height * width,
+            "last": hidden * height * width,
+            "average": hidden,
+        }
+        if head not in features:
+            raise ValueError(f'head is {head!r}: choose "sequence", "last" or "average".')
+
+        self.frames, self.size, self.head = frames, tuple(size), head
+        self.layers = nn.ModuleList(
+            ConvLSTM(inputs, hidden, kernel, s)
+            for inputs, s in zip([3] + [hidden] * (layers - 1), strides, strict=True)
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(hidden) for _ in range(1 if shared_norm else layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(features[head], num_classes)
+
+    @property
+    def gradcam_layer(self) -> nn.Module:
+        """The last layer's cell, called once per time step with h_t as its first output."""
+        return self.layers[-1].cell
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, frames, *size) to logits (B, num_classes)."""
+        expected = (3, self.frames, *self.size)
+        if clips.ndim != 5 or tuple(clips.shape[1:]) != expected:
+            raise ValueError(
+                f"C-LSTM got input of shape {tuple(clips.shape)}: this one was built for clips of "
+                f"(B, {', '.join(map(str, expected))}); resize them or change frames and size."
+            )
+        x = clips.permute(2, 0, 1, 3, 4).flatten(0, 1)
+        for index, layer in enumerate(self.layers):
+            if index:
+                x = self.dropout(x)
+            norm = self.norms[min(index, len(self.norms) - 1)]
+            x = F.max_pool2d(norm(layer(x, self.frames)), 2)
+        x = x.unflatten(0, (self.frames, -1)).transpose(0, 1)
+        if self.head == "sequence":
+            return self.linear(x.flatten(1))
+        return self.linear(x[:, -1].flatten(1) if self.head == "last" else x.mean((1, 3, 4)))

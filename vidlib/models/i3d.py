@@ -1,0 +1,174 @@
+"""Inception-I3D for RGB clips (Carreira & Zisserman 2017), with the paper's temporal strides.
+
+Sub-modules carry the names of the usual PyTorch state dict, so published weights load key for key.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Output channels of the six convolutions of each Inception module: b0, b1a, b1b, b2a, b2b, b3b.
+INCEPTION = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's "SAME" padding of one axis: zeros (before, after) that give ceil(size / stride).
+
+    The total is split evenly; an odd one has its extra zero at the end.
+    """
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def _pad_same(x: Tensor, kernel: tuple, stride: tuple) -> tuple[Tensor, tuple[int, int, int]]:
+    """Return the clip and the padding left to the operator: all of it where it is symmetric."""
+    pads = [same_padding(*axis) for axis in zip(x.shape[2:], kernel, stride, strict=True)]
+    if all(before == after for before, after in pads):
+        return x, tuple(before for before, _ in pads)
+    return F.pad(x, [p for pair in reversed(pads) for p in pair]), (0, 0, 0)
+
+
+class Unit3D(nn.Module):
+    """Convolution with SAME padding, BatchNorm, ReLU; or, with ``bias``, the convolution alone."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride=(1, 1, 1), bias=False):
+        """Take channel counts, one kernel size for all axes and the strides (t, y, x)."""
+        super().__init__()
+        self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, bias=bias)
+        self.bn = None if bias else nn.BatchNorm3d(outputs, eps=1e-3, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, T, H, W) to (B, outputs, ceil(T / stride), ...)."""
+        conv = self.conv3d
+        x, padding = _pad_same(x, conv.kernel_size, conv.stride)
+        x = F.conv3d(x, conv.weight, conv.bias, conv.stride, padding)
+        return x if self.bn is None else F.relu(self.bn(x), inplace=True)
+
+
+class MaxPool(nn.Module):
+    """Max-pooling with SAME padding. Inputs are at least 0, so padding with zeros is neutral."""
+
+    def __init__(self, kernel: tuple[int, int, int], stride: tuple[int, int, int]):
+        """Take kernel and stride as (t, y, x)."""
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, T, H, W) to (B, C, ceil(T / stride), ...)."""
+        x, padding = _pad_same(x, self.kernel, self.stride)
+        return F.max_pool3d(x, self.kernel, self.stride, padding)
+
+
+class Inception(nn.Module):
+    """Four branches side by side: 1x1x1; 1x1x1 then 3x3x3, twice; max-pool then 1x1x1."""
+
+    def __init__(self, inputs: int, outputs: tuple[int, ...]):
+        """Take the input channels and the six output channels in the order of `INCEPTION`."""
+        super().__init__()
+        b0, b1a, b1b, b2a, b2b, b3b = outputs
+        self.b0 = Unit3D(inputs, b0, 1)
+        self.b1a = Unit3D(inputs, b1a, 1)
+        self.b1b = Unit3D(b1a, b1b, 3)
+        self.b2a = Unit3D(inputs, b2a, 1)
+        self.b2b = Unit3D(b2a, b2b, 3)
+        self.b3a = MaxPool((3, 3, 3), (1, 1, 1))
+        self.b3b = Unit3D(inputs, b3b, 1)
+        self.channels = b0 + b1b + b2b + b3b
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, T, H, W) to (B, channels, T, H, W)."""
+        return torch.cat(
+            [self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(self.b3a(x))], 1
+        )
+
+
+class I3D(nn.Module):
+    """Inception-I3D: 3 convolutions, 9 Inception modules, 4 max-pools, global pooling, 1x1x1 conv.
+
+    Maps clips (B, 3, T, H, W), float in [-1, 1], of any T, H and W, to logits (B, num_classes).
+
+    In time the original strides by 2 in Conv3d_1a, MaxPool3d_4a and MaxPool3d_5a. Section 4.2 of
+    the paper lowers the first convolution and "the second max pooling layer" to 1, so that 16
+    frames give 8 activations at Mixed_5c. ``strided_pool`` names the pool that keeps its stride.
+    The default "4a" lowers 5a, the second of the pools that stride in time (the second pool of all,
+    2a or 3a by count, has no temporal stride to lower); it is also the cheaper choice, as the five
+    modules between the two pools run on half the frames.
+
+    ``spatial_strides`` are those of Conv3d_1a and of the pools 2a, 3a, 4a, 5a; ``width`` scales
+    every channel count (rounded, at least 1); ``dropout`` applies before the last convolution.
+    Impossible arguments and inputs raise ValueError.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        width: float = 1.0,
+        dropout: float = 0.5,
+        spatial_strides: tuple[int, int, int, int, int] = (2, 2, 2, 2, 2),
+        strided_pool: str = "4a",
+    ):
+        """Build the network with PyTorch's default initialisation."""
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes}: it must be at least 1.")
+        if width <= 0:
+            raise ValueError(f"width is {width}: it must be above 0 (1.0 is the published net).")
+        if len(spatial_strides) != 5 or any(s < 1 for s in spatial_strides):
+            raise ValueError(
+                f"spatial_strides is {spatial_strides}: give five whole numbers of at least 1, "
+                "for Conv3d_1a and the max-pools 2a, 3a, 4a and 5a."
+            )
+        if strided_pool not in ("4a", "5a"):
+            raise ValueError(f'strided_pool is {strided_pool!r}: choose "4a" or "5a".')
+
+        def scaled(channels: int) -> int:
+            return max(1, round(channels * width))
+
+        s1, s2, s3, s4, s5 = spatial_strides
+        t4, t5 = (2, 1) if strided_pool == "4a" else (1, 2)
+        self.Conv3d_1a_7x7 = Unit3D(3, scaled(64), 7, (1, s1, s1))
+        self.MaxPool3d_2a_3x3 = MaxPool((1, 3, 3), (1, s2, s2))
+        self.Conv3d_2b_1x1 = Unit3D(scaled(64), scaled(64), 1)
+        self.Conv3d_2c_3x3 = Unit3D(scaled(64), scaled(192), 3)
+        pools = {
+            "Mixed_3b": ("MaxPool3d_3a_3x3", MaxPool((1, 3, 3), (1, s3, s3))),
+            "Mixed_4b": ("MaxPool3d_4a_3x3", MaxPool((3, 3, 3), (t4, s4, s4))),
+            "Mixed_5b": ("MaxPool3d_5a_2x2", MaxPool((2, 2, 2), (t5, s5, s5))),
+        }
+        channels = scaled(192)
+        for name, outputs in INCEPTION.items():
+            if name in pools:
+                self.add_module(*pools[name])
+            module = Inception(channels, tuple(map(scaled, outputs)))
+            self.add_module(name, module)
+            channels = module.channels
+        self.avg_pool = nn.AdaptiveAvgPool3d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.logits = Unit3D(channels, num_classes, 1, bias=True)
+
+    @property
+    def gradcam_layer(self) -> nn.Module:
+        """The last Inception module, Mixed_5c, whose output the paper's Grad-CAM uses."""
+        return self.Mixed_5c
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
+        if clips.ndim != 5 or clips.shape[1] != 3:
+            raise ValueError(
+                f"I3D got input of shape {tuple(clips.shape)}: give clips as (B, 3, T, H, W)."
+            )
+        x = clips.contiguous(memory_format=torch.channels_last_3d)
+        for module in self.children():  # in the order in which they were added
+            x = module(x)
+        return x.flatten(1)

@@ -1,0 +1,37 @@
+"""Build a network by name; keep its weights as safetensors with a JSON of how to rebuild it."""
+
+import importlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+NETWORKS = {"i3d": ("vidlib.models.i3d", "I3D"), "clstm": ("vidlib.models.clstm", "CLSTM")}
+
+
+def build_network(name: str, arguments: dict) -> torch.nn.Module:
+    """Return a new network, "i3d" or "clstm", built with these keyword arguments."""
+    module, cls = NETWORKS[name]
+    return getattr(importlib.import_module(module), cls)(**arguments)
+
+
+def save_network(network: torch.nn.Module, folder: Path, name: str, arguments: dict) -> None:
+    """Write weights.safetensors and network.json into a folder; the two are all it takes."""
+    folder = Path(folder)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()},
+              folder / "weights.safetensors")  # fmt: skip
+    recipe = {"network": name, "arguments": arguments}
+    (folder / "network.json").write_text(json.dumps(recipe, indent=1))
+
+
+def load_network(folder: Path) -> torch.nn.Module:
+    """Return the network of a folder that `save_network` wrote, in eval mode, on the CPU."""
+    folder = Path(folder)
+    recipe_file = folder / "network.json"
+    if not recipe_file.is_file():
+        raise FileNotFoundError(f"{folder} holds no network.json: train the network first")
+    recipe = json.loads(recipe_file.read_text())
+    network = build_network(recipe["network"], recipe["arguments"])
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    return network.eval()

@@ -1,0 +1,278 @@
+"""The heavy stages of the study: what each does, and what it depends on.
+
+A stage is a function of the profile's fields that it declares, the folders of the stages before it
+and a folder to fill. It imports what it uses inside its own body: those imports, followed at any
+depth, are what `vidlib.keys` hashes to tell whether its results are current.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from vidlib.models.store import NETWORKS
+
+
+def render(p, inputs, folder: Path) -> None:
+    """Render the data set's video files, its lists and its truth."""
+    from vidlib.data.render import render_something_mini
+
+    clips = {"train": p.train_clips, "validation": p.validation_clips}
+    render_something_mini(
+        folder,
+        clips_per_class=clips,
+        size=p.render_size,
+        seed=p.seed,
+        processes=os.cpu_count() or 1,
+    )
+
+
+def prepare(p, inputs, folder: Path) -> None:
+    """Read the data set as the original's reader does; sample and resize its clips."""
+    from vidlib.data.clips import prepare_clips
+    from vidlib.data.something import read_something
+
+    index = read_something(inputs["render"])
+    prepare_clips(
+        index,
+        folder,
+        frames=p.frames,
+        size=(p.size, p.size),
+        processes=os.cpu_count() or 1,
+    )
+
+
+def i3d_arguments(p, classes: int) -> dict:
+    """Return how a profile's I3D is built."""
+    return {
+        "num_classes": classes,
+        "width": p.i3d_width,
+        "dropout": p.i3d_dropout,
+        "spatial_strides": p.i3d_strides,
+    }
+
+
+def clstm_arguments(p, classes: int) -> dict:
+    """Return how a profile's C-LSTM is built."""
+    return {
+        "num_classes": classes,
+        "frames": p.frames,
+        "size": (p.size, p.size),
+        "layers": len(p.clstm_strides),
+        "hidden": p.clstm_hidden,
+        "stride": p.clstm_strides,
+    }
+
+
+ARGUMENTS = {"i3d": i3d_arguments, "clstm": clstm_arguments}
+
+
+def train(p, inputs, folder: Path, network: str) -> None:
+    """Train one network from scratch; keep its weights and learning curves."""
+    from vidlib.data.clips import load_clips
+    from vidlib.models.store import build_network, save_network
+    from vidlib.training import fit
+
+    clips = load_clips(inputs["prepare"])
+    arguments = ARGUMENTS[network](p, len(clips.classes))
+    torch.manual_seed(p.seed)
+    net = build_network(network, arguments)
+    history = fit(
+        net,
+        clips.split("train"),
+        clips.split("validation"),
+        folder,
+        epochs=getattr(p, f"{network}_epochs"),
+        batch_size=p.batch_size,
+        lr=getattr(p, f"{network}_lr"),
+        weight_decay=p.weight_decay,
+        seed=p.seed,
+    )
+    save_network(net, folder, network, arguments)
+    pd.DataFrame(history).to_parquet(folder / "history.parquet")
+    (folder / "last.ckpt").unlink(missing_ok=True)
+
+
+def evaluate(p, inputs, folder: Path, network: str) -> None:
+    """Score the validation clips forwards and with their frames reversed."""
+    from vidlib.compare.accuracy import DIRECTIONS, per_class, summary
+    from vidlib.data.clips import load_clips
+    from vidlib.explain.scores import score_clips
+    from vidlib.models.store import load_network
+
+    clips = load_clips(inputs["prepare"])
+    validation = clips.split("validation")
+    net = load_network(inputs[f"train-{network}"])
+    batch, outputs = validation.batch()
+    scores = {"forward": score_clips(net, batch), "reversed": score_clips(net, batch.flip(2))}
+    rows = [{"direction": d, **summary(scores[d], outputs)} for d in DIRECTIONS]
+    pd.DataFrame(rows).to_parquet(folder / "summary.parquet")
+    table = per_class(scores, outputs, clips.classes, clips.names)
+    table.to_parquet(folder / "per_class.parquet")
+    guesses = validation.index[["clip_id", "label"]].copy()
+    for direction in DIRECTIONS:
+        guesses[direction] = np.array(clips.classes)[scores[direction].argmax(1).numpy()]
+    guesses.to_parquet(folder / "guesses.parquet")
+    np.savez_compressed(folder / "scores.npz", **{d: s.numpy() for d, s in scores.items()})
+
+
+def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
+    """Return the rows of the clips to explain: so many of each class, drawn by the seed."""
+    rng = np.random.default_rng(p.seed)
+    rows = [
+        rng.choice(np.flatnonzero(index["label"] == label), p.explained_clips, replace=False)
+        for label in sorted(index["label"].unique())
+    ]
+    return np.concatenate(rows)
+
+
+def explain(p, inputs, folder: Path, network: str) -> None:
+    """Make Grad-CAM maps and temporal masks; score the clips frozen, and reversed, by the mask."""
+    from vidlib.compare.explanations import blob_statistics, drops
+    from vidlib.compare.truth import event_overlap, saliency_on_actors
+    from vidlib.data.clips import load_clips
+    from vidlib.explain.gradcam import grad_cam
+    from vidlib.explain.masks import learn_masks
+    from vidlib.explain.perturb import perturb, reverse
+    from vidlib.explain.scores import score_clips
+    from vidlib.models.store import load_network
+
+    clips = load_clips(inputs["prepare"])
+    validation = clips.split("validation")
+    chosen = validation.subset(chosen_clips(p, validation.index))
+    net = load_network(inputs[f"train-{network}"])
+    batch, outputs = chosen.batch()
+
+    saliency, masks, parts = [], [], []
+    for number, rows in enumerate(torch.arange(len(batch)).split(16)):
+        part = folder / f"part_{number}.npz"  # a killed run goes on from the last of these
+        if not part.exists():
+            x, y = batch[rows], outputs[rows]
+            found = learn_masks(
+                net,
+                x,
+                l1=p.mask_l1,
+                tv=p.mask_tv,
+                iterations=p.mask_iterations,
+                lr=p.mask_lr,
+                progress=True,
+            )
+            original = score_clips(net, x)
+            turned = score_clips(net, perturb(x, reverse(found.mask)))
+            guess = found.targets[:, None]
+            np.savez_compressed(
+                folder / "part.npz",
+                saliency=np.round(255 * grad_cam(net, x).numpy()).astype(np.uint8),
+                mask=found.mask.numpy(),
+                start=found.start.numpy(),
+                loss=found.loss.numpy(),
+                guess=found.targets.numpy(),
+                OS=found.original_score.numpy(),
+                FS=found.score.numpy(),
+                RS=turned.gather(1, guess)[:, 0].numpy(),
+                CS=original.gather(1, y[:, None])[:, 0].numpy(),
+            )
+            os.replace(folder / "part.npz", part)
+        with np.load(part) as arrays:
+            saliency.append(arrays["saliency"])
+            masks.append(arrays["mask"])
+            columns = ("OS", "FS", "RS", "CS", "loss", "guess")
+            parts.append(pd.DataFrame({name: arrays[name] for name in columns}))
+            parts[-1]["start_length"] = arrays["start"].sum(1)
+
+    saliency, masks = np.concatenate(saliency), np.concatenate(masks)
+    table = chosen.index[["clip_id", "label", "label_name"]].join(
+        pd.concat(parts, ignore_index=True)
+    )
+    table["guess"] = np.array(clips.classes)[table["guess"]]
+    table["mask_length"] = (masks > 0.5).sum(1)
+    table["mask_sum"] = masks.sum(1)
+    table["mask_above_0.1"] = (masks > 0.1).sum(1)
+    table = table.join(drops(table))
+    truth = pd.read_parquet(inputs["render"] / "truth/clips.parquet").set_index("clip_id")
+    states = pd.read_parquet(inputs["render"] / "truth/states.parquet")
+    by_clip = dict(tuple(states[states["clip_id"].isin(table["clip_id"])].groupby("clip_id")))
+    rows = []
+    for clip_id, maps, mask in zip(table["clip_id"], saliency / 255, masks, strict=True):
+        true = truth.loc[clip_id]
+        rows.append(
+            {
+                **blob_statistics(maps),
+                **saliency_on_actors(maps, by_clip[clip_id]),
+                **event_overlap(mask, true["frames"], (true["event_start"], true["event_stop"])),
+            }
+        )
+    table.join(pd.DataFrame(rows)).to_parquet(folder / "clips.parquet")
+    np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks)
+    for part in folder.glob("part_*.npz"):
+        part.unlink()
+
+
+def compare(p, inputs, folder: Path) -> None:
+    """Put both networks side by side: Tables 1 and 2."""
+    from vidlib.compare.explanations import table_2
+
+    first, second = [], []
+    for network in NETWORKS:
+        summary = pd.read_parquet(inputs[f"evaluate-{network}"] / "summary.parquet")
+        first.append(summary.assign(network=network))
+        clips = pd.read_parquet(inputs[f"explain-{network}"] / "clips.parquet")
+        second.append(table_2(clips).assign(network=network))
+    pd.concat(first, ignore_index=True).to_parquet(folder / "table_1.parquet")
+    pd.concat(second, ignore_index=True).to_parquet(folder / "table_2.parquet")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the study.
+
+    fields: those of the profile that it uses; it sees no others. upstream: stages whose results it
+    reads. modules: vidlib modules it uses beside those that its code imports.
+    """
+
+    run: Callable
+    fields: tuple[str, ...]
+    upstream: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    helpers: tuple[Callable, ...] = ()
+
+
+def _stages() -> dict[str, Stage]:
+    stages = {
+        "render": Stage(render, ("render_size", "train_clips", "validation_clips", "seed")),
+        "prepare": Stage(prepare, ("frames", "size"), ("render",)),
+    }
+    own = {
+        "i3d": ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_epochs", "i3d_lr"),
+        "clstm": ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_epochs", "clstm_lr"),
+    }
+    shared = ("batch_size", "weight_decay", "seed")
+    masks = ("mask_l1", "mask_tv", "mask_iterations", "mask_lr", "explained_clips", "seed")
+    for name, (module, _) in NETWORKS.items():
+        stages[f"train-{name}"] = Stage(
+            functools.partial(train, network=name),
+            (*own[name], *shared),
+            ("prepare",),
+            (module,),
+            (ARGUMENTS[name],),
+        )
+        trained = ("prepare", f"train-{name}")
+        stages[f"evaluate-{name}"] = Stage(functools.partial(evaluate, network=name), (), trained)
+        stages[f"explain-{name}"] = Stage(
+            functools.partial(explain, network=name),
+            masks,
+            ("render", *trained),
+            (),
+            (chosen_clips,),
+        )
+    seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in NETWORKS)
+    stages["compare"] = Stage(compare, (), seen)
+    return stages
+
+
+STAGES = _stages()

@@ -1,0 +1,199 @@
+"""The stages of the study: what each makes, when it is current, and where it lies.
+
+A stage's results lie in runs/<dataset>/<profile>/<stage>/<key>, where the key is a hash of all that
+they depend on: the stage's own code, the vidlib modules that it imports and those that these
+import (comments and docstrings aside), the values of the profile's fields that it uses, and the
+keys of the stages before it. A result whose key is there is current; anything else is made, once,
+whoever asks: a notebook, the command line, Snakemake. Results of other parameters or older code
+lie beside it, untouched. A stage works in <key>.partial, where a killed one is taken up again.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+import filelock
+import numpy as np
+import pandas as pd
+import torch
+
+from vidlib.data.clips import Clips, load_clips
+from vidlib.keys import code_hash, folder_hash, module_hashes
+from vidlib.models.store import build_network, load_network
+from vidlib.profiles import overridden, resolve_profile, unknown
+from vidlib.stages import ARGUMENTS, STAGES, Stage
+
+ROOT = Path(__file__).resolve().parents[1]
+DATASETS = ("something-mini",)
+RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless")
+
+
+class Study:
+    """A data set, a profile and its results; every result is made when it is first asked for.
+
+    Make one with `open_study`, which checks all parameters before any work.
+    """
+
+    def __init__(self, dataset: str, profile: str, overrides: dict[str, object], runs: Path):
+        if dataset not in DATASETS:
+            raise ValueError(unknown("dataset", dataset, DATASETS))
+        self.dataset = dataset
+        self.profile_name = profile
+        self.profile = resolve_profile(profile, overrides)
+        for network, arguments in ARGUMENTS.items():
+            with torch.device("meta"):
+                build_network(network, arguments(self.profile, 2))  # impossible sizes stop here
+        self.runs = Path(runs)
+        self._keys: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """The profile's name, with what is overridden: "quick", "quick+seed=1"."""
+        changed = overridden(self.profile_name, self.profile)
+        words = [f"{k}={v}".replace(" ", "") for k, v in sorted(changed.items())]
+        return "+".join([self.profile_name, *words])
+
+    def _ingredients(self, stage: str) -> dict:
+        what = _stage(stage)
+        functions = [getattr(what.run, "func", what.run), *what.helpers]
+        values = asdict(self.profile)
+        return {
+            "stage": stage,
+            "dataset": self.dataset,
+            "code": code_hash(functions),
+            "modules": module_hashes(functions, what.modules, ROOT / "vidlib"),
+            "parameters": {name: values[name] for name in what.fields},
+            "upstream": {name: self.key(name) for name in what.upstream},
+        }
+
+    def key(self, stage: str) -> str:
+        """Return the hash of all that a stage's results depend on."""
+        if stage not in self._keys:
+            text = json.dumps(self._ingredients(stage), sort_keys=True)
+            self._keys[stage] = hashlib.sha256(text.encode()).hexdigest()
+        return self._keys[stage]
+
+    def path(self, stage: str) -> Path:
+        """Return the folder of a stage's current results, whether they are there or not."""
+        return self.runs / self.dataset / self.profile_name / stage / self.key(stage)[:12]
+
+    def is_current(self, stage: str) -> bool:
+        """Tell whether a stage's results are there."""
+        return (self.path(stage) / "provenance.json").is_file()
+
+    def ensure(self, stage: str) -> Path:
+        """Return the folder of a stage's results, making them and what they need if need be."""
+        path = self.path(stage)
+        if self.is_current(stage):
+            return path
+        inputs = {name: self.ensure(name) for name in _stage(stage).upstream}
+        partial = path.with_name(f"{path.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_name(f"{path.name}.lock")):
+            if self.is_current(stage):  # made by another process while this one waited
+                return path
+            what = _stage(stage)
+            print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
+            begin = time.time()
+            values = asdict(self.profile)
+            fields = SimpleNamespace(**{name: values[name] for name in what.fields})
+            what.run(fields, inputs, partial)
+            self._write_provenance(stage, partial, time.time() - begin)
+            os.replace(partial, path)
+        return path
+
+    def _write_provenance(self, stage: str, folder: Path, seconds: float) -> None:
+        record = {
+            **self._ingredients(stage),
+            "key": self.key(stage),
+            "profile": self.name,
+            "data": folder_hash(folder),
+            "versions": {name: version(name) for name in RECORDED},
+            "python": platform.python_version(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": round(seconds, 1),
+        }
+        (folder / "provenance.json").write_text(json.dumps(record, indent=1))
+
+    def provenance(self, stage: str) -> dict:
+        """Return how a stage's results were made, making them if need be."""
+        return json.loads((self.ensure(stage) / "provenance.json").read_text())
+
+    def table(self, stage: str, name: str) -> pd.DataFrame:
+        """Return a table of a stage's results."""
+        return pd.read_parquet(self.ensure(stage) / f"{name}.parquet")
+
+    def arrays(self, stage: str, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays of one file of a stage's results."""
+        with np.load(self.ensure(stage) / f"{name}.npz") as arrays:
+            return dict(arrays)
+
+    def clips(self, split: str) -> Clips:
+        """Return the prepared clips of a split."""
+        return load_clips(self.ensure("prepare")).split(split)
+
+    def network(self, name: str) -> torch.nn.Module:
+        """Return a trained network, "i3d" or "clstm", in eval mode."""
+        return load_network(self.ensure(f"train-{name}"))
+
+    def explained(self) -> Clips:
+        """Return the clips that are explained, in the order of the tables and arrays."""
+        ids = self.table("explain-i3d", "clips")["clip_id"]
+        clips = self.clips("validation")
+        positions = pd.Series(range(len(clips)), index=clips.index["clip_id"])
+        return clips.subset(positions[ids].to_numpy())
+
+
+def _stage(name: str) -> Stage:
+    if name not in STAGES:
+        raise ValueError(unknown("stage", name, STAGES))
+    return STAGES[name]
+
+
+def injected() -> dict[str, object]:
+    """Return the parameters that papermill injected into the running notebook, if it did.
+
+    Papermill assigns whatever it is given, misspelt names included, in a cell of its own that
+    begins with "# Parameters"; reading that cell is how a wrong name is noticed.
+    """
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return {}
+    shell = get_ipython()
+    cells = shell.user_ns.get("In", []) if shell else []
+    values: dict[str, object] = {}
+    for cell in cells:
+        if cell.startswith("# Parameters"):
+            for node in ast.parse(cell).body:
+                if isinstance(node, ast.Assign):
+                    values[node.targets[0].id] = ast.literal_eval(node.value)
+    return values
+
+
+def open_study(
+    dataset: str = "something-mini",
+    profile: str = "quick",
+    overrides: dict[str, object] | None = None,
+    *,
+    runs: Path | None = None,
+) -> Study:
+    """Return the study of a data set at a profile; its parameters are all checked here.
+
+    overrides: values for any fields of `vidlib.profiles.Profile`. In a notebook that papermill
+    runs, the parameters it injects count as overrides too. runs: where results lie, by default
+    what the environment variable VIDLIB_RUNS says, or runs/ in the repository. Raises ValueError,
+    before any work, for an unknown name or an impossible value.
+    """
+    extra = {k: v for k, v in injected().items() if k not in ("dataset", "profile", "overrides")}
+    runs = runs or os.environ.get("VIDLIB_RUNS") or ROOT / "runs"
+    return Study(dataset, profile, {**(overrides or {}), **extra}, Path(runs))
