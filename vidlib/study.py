@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import time
 from dataclasses import asdict
 from importlib.metadata import version
@@ -106,6 +107,8 @@ class Study:
             fields = SimpleNamespace(**{name: values[name] for name in what.fields})
             what.run(fields, inputs, partial)
             self._write_provenance(stage, partial, time.time() - begin)
+            if path.exists():  # without a record, so left by something else
+                shutil.rmtree(path)
             os.replace(partial, path)
         return path
 

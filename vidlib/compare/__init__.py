@@ -2,14 +2,23 @@
 
 from vidlib.compare import paper
 from vidlib.compare.accuracy import per_class, summary
-from vidlib.compare.explanations import blob_statistics, drops, find_blobs, table_2
+from vidlib.compare.explanations import (
+    blob_statistics,
+    bootstrap_interval,
+    drops,
+    find_blobs,
+    paired_difference,
+    table_2,
+)
 from vidlib.compare.truth import event_overlap, saliency_on_actors
 
 __all__ = [
     "blob_statistics",
+    "bootstrap_interval",
     "drops",
     "event_overlap",
     "find_blobs",
+    "paired_difference",
     "paper",
     "per_class",
     "saliency_on_actors",

@@ -98,3 +98,41 @@ def table_2(clips: pd.DataFrame) -> pd.DataFrame:
             "clips": values.count().to_numpy(),
         }
     )
+
+
+def bootstrap_interval(values: np.ndarray, seed: int) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval (percentiles, 5,000 resamples) of a mean.
+
+    values: (N,), NaN left out. Both ends are NaN where fewer than two values are left.
+    """
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return np.nan, np.nan
+    rng = np.random.default_rng(seed)
+    means = rng.choice(values, (5000, len(values))).mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def paired_difference(first: pd.DataFrame, second: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Return how two networks differ on the same clips in every measure of Table 2.
+
+    first, second: a row per explained clip. One row per measure: measure, difference (mean over
+    clips of first minus second), low and high (its 95 % bootstrap interval), std (of the
+    differences), clips (those with both values). Raises ValueError where the clips are not the
+    same.
+    """
+    if set(first["clip_id"]) != set(second["clip_id"]):
+        raise ValueError(
+            "the tables are of different clips: explain the same ones in both networks"
+        )
+    one, two = first.set_index("clip_id"), second.set_index("clip_id")
+    rows = []
+    for measure in TABLE_2:
+        values = (one[measure] - two[measure].reindex(one.index)).dropna().to_numpy(float)
+        low, high = bootstrap_interval(values, seed)
+        mean = float(values.mean()) if len(values) else np.nan
+        spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+        rows.append((measure, mean, low, high, spread, len(values)))
+    return pd.DataFrame(rows, columns=["measure", "difference", "low", "high", "std", "clips"])

@@ -72,7 +72,7 @@ def learn_masks(
     centred window whose perturbation causes at least 90 % of the drop in score that perturbing the
     whole clip causes (the authors' code takes the first window that *fails* this). ``lr`` is 0.2,
     as in the authors' code for I3D: with the 0.001 of the paper's Table 4, 300 steps of Adam move a
-    logit by 0.3 at most, so that the start window would be the result. What is returned is the
+    logit by about 0.3, so that the start window would be the result. What is returned is the
     mask of least loss among the start and the ``iterations`` steps after it.
 
     ``targets`` (B,) are the classes to follow, by default the guess on the unperturbed clip;

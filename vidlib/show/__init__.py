@@ -1,6 +1,41 @@
 """Figures for notebooks and the book: clips that play, charts that read in both themes."""
 
-from vidlib.show.chart import Chart, chart
+from vidlib.show.chart import COLOURS, Chart, chart
+from vidlib.show.figures import (
+    TITLES,
+    bars_by_network,
+    clips_player,
+    confusion,
+    difference_chart,
+    explanation_player,
+    frames_after,
+    landscape_chart,
+    layer_table,
+    learning_curves,
+    mask_chart,
+    short,
+)
 from vidlib.show.player import Player, Row, overlay, player, upscale
 
-__all__ = ["Chart", "Player", "Row", "chart", "overlay", "player", "upscale"]
+__all__ = [
+    "COLOURS",
+    "TITLES",
+    "Chart",
+    "Player",
+    "Row",
+    "bars_by_network",
+    "chart",
+    "clips_player",
+    "confusion",
+    "difference_chart",
+    "explanation_player",
+    "frames_after",
+    "landscape_chart",
+    "layer_table",
+    "learning_curves",
+    "mask_chart",
+    "overlay",
+    "player",
+    "short",
+    "upscale",
+]

@@ -28,7 +28,15 @@ TEMPLATE = go.layout.Template(
         "margin": {"l": 56, "r": 16, "t": 48, "b": 48},
         "height": 380,
         "modebar": {"bgcolor": CLEAR, "color": GRID, "activecolor": TEXT},
-        "legend": {"bgcolor": CLEAR},
+        "title": {"x": 0, "xref": "paper"},
+        "legend": {
+            "bgcolor": CLEAR,
+            "orientation": "h",
+            "x": 0,
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+        },
     }
 )
 CONFIG = {"responsive": True, "displaylogo": False}
@@ -48,7 +56,7 @@ class Chart:
             "application/vnd.plotly.v1+json": self.figure,
             "text/html": (
                 f'<plotly-chart role="img" aria-label="{alt}" style="display: block" '
-                f'data-figure="{data}">{alt}</plotly-chart><script>{_script()}</script>'
+                f'data-figure="{data}"><noscript>{alt}</noscript></plotly-chart><script>{_script()}</script>'
             ),
             "text/plain": f"<Chart: {self.alt}>",
         }

@@ -43,7 +43,7 @@
     button svg { width: 1rem; height: 1rem; fill: currentColor; }
     select option { color: #111; background: #fff; }
     input { flex: 1 1 8rem; min-width: 6rem; margin: 0; accent-color: #3b82c4; }
-    .count { font-variant-numeric: tabular-nums; min-width: 6.5em; }
+    .count { font-variant-numeric: tabular-nums; font-size: .8125rem; }
     .legend { display: flex; gap: .25rem 1rem; flex-wrap: wrap; font-size: .75rem; margin-top: .5rem; }
     .legend span { display: inline-flex; align-items: center; gap: .35rem; }
     .legend svg { width: .75rem; height: .9rem; }
@@ -231,7 +231,8 @@
         make("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, icon));
       const slider = make("input", { type: "range", min: 0, max: this.#figure.frames - 1, step: 1,
         value: 0, "aria-label": "Frame" });
-      const count = make("span", { class: "count" });
+      const widest = this.#position(this.#figure.frames - 1).length;
+      const count = make("span", { class: "count", style: `min-width: ${widest}ch` });
       const speed = make("select", { "aria-label": "Speed" });
       for (const factor of SPEEDS) speed.append(make("option", { value: factor }, `${factor}×`));
       speed.value = "1";
@@ -240,6 +241,11 @@
       speed.addEventListener("change", () => { this.#speed = Number(speed.value); });
       this.#parts = { icon, button, slider, count };
       return make("div", { class: "controls" }, button, slider, count, speed);
+    }
+
+    #position(t) {
+      const { frames, numbers } = this.#figure;
+      return `${t + 1} / ${frames}${numbers ? ` · video frame ${numbers[t]}` : ""}`;
     }
 
     #legend() {
@@ -268,7 +274,7 @@
     }
 
     #draw() {
-      const { width, height, pitch, across, frames, numbers } = this.#figure;
+      const { width, height, pitch, across, frames } = this.#figure;
       const t = this.#frame;
       for (const { context, tiles } of this.#views) {
         const x = (tiles[t] % across) * pitch[0];
@@ -278,9 +284,8 @@
       for (const marker of this.#markers) marker.setAttribute("x", t * CELL.width);
       const { slider, count } = this.#parts;
       slider.value = t;
-      const video = numbers ? `, video frame ${numbers[t]}` : "";
-      slider.setAttribute("aria-valuetext", `frame ${t + 1} of ${frames}${video}`);
-      count.textContent = `${t + 1} / ${frames}${numbers ? ` (№ ${numbers[t]})` : ""}`;
+      slider.setAttribute("aria-valuetext", `frame ${t + 1} of ${frames}`);
+      count.textContent = this.#position(t);
     }
   }
 

@@ -1,0 +1,74 @@
+# `make` lists the targets. What they need of Python is installed into .venv.
+
+PROFILE ?= quick
+DATASET ?= something-mini
+# The first of these that is new enough makes the virtual environment.
+PYTHON ?= python3.11 python3
+
+VENV := .venv
+PY := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book test soak lab bench pair lint clean distclean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo "Variables: PROFILE (now $(PROFILE)), DATASET (now $(DATASET)), as in: make book PROFILE=smoke"
+
+book: $(VENV)/book.stamp ## run what is out of date and build the book
+	@$(PY) -m snakemake --cores all --rerun-incomplete --quiet host reason \
+	    --config dataset=$(DATASET) profile=$(PROFILE) -- book
+	@echo "The book: _build/$(DATASET)/$(PROFILE)/html/index.html"
+
+test: $(VENV)/dev.stamp ## run the tests, in a real browser too
+	@.ci/chromium
+	@$(PY) -m pytest
+
+soak: $(VENV)/dev.stamp ## run the long tests
+	@.ci/chromium
+	@$(PY) -m pytest -m soak
+
+lab: $(VENV)/book.stamp ## open the notebooks in JupyterLab
+	@$(PY) -m jupyterlab --FileContentsManager.preferred_dir=notebooks
+
+bench: $(VENV)/dev.stamp ## run every benchmark
+	@set -e; for b in $(wildcard benchmarks/[a-z]*.py); do echo "== $$b"; $(PY) $$b; done
+
+pair: $(VENV)/book.stamp ## bring every ipynb up to date with its MyST source, without outputs
+	@$(PY) -m jupytext --quiet --update --to ipynb notebooks/*.md
+	@$(PY) -m jupyter nbconvert --log-level=WARN --clear-output --inplace notebooks/*.ipynb
+
+lint: $(VENV)/dev.stamp ## check style
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+# data/ may hold a real data set put there by hand: only rendered ones go.
+clean: ## remove what was rendered, run and built
+	rm -rf runs _build .snakemake data/*-mini
+
+distclean: clean ## remove the virtual environment and caches as well
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+# pip is the last thing that goes into a new environment, so it stands for all of it.
+$(VENV)/bin/pip:
+	@for p in $(PYTHON); do \
+	    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    $$p -c 'import ensurepip, venv' 2>/dev/null || { \
+	        echo "$$p cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)." >&2; \
+	        exit 1; }; \
+	    echo "Making $(VENV) with $$($$p --version)"; exec $$p -m venv $(VENV); \
+	done; \
+	echo "Python 3.11 or newer is needed; tried: $(PYTHON). Another: make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+$(VENV)/book.stamp: requirements.txt pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing requirements.txt into $(VENV) (the first time: some minutes, 2.5 GB)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/book.stamp
+	@echo "Installing requirements-dev.txt into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,98 @@
+# The study, stage by stage and notebook by notebook.
+#
+#   snakemake --cores all --config profile=quick -- book
+#   snakemake --cores all --config profile=quick seed=1 -- book      (any field of a profile)
+#
+# vidlib.study owns what is current: a stage's output path holds the hash of all it depends on, so
+# that a file that is there is never made again, and one that is missing is.
+
+import os
+from vidlib.stages import STAGES
+from vidlib.study import open_study
+
+settings = dict(config)
+dataset = settings.pop("dataset", "something-mini")
+profile = settings.pop("profile", "quick")
+study = open_study(dataset, profile, settings)
+
+FLAGS = " ".join(
+    [f"--dataset {dataset} --profile {profile}", *(f"--set {k}={v!r}" for k, v in settings.items())]
+)
+PARAMETERS = " ".join(
+    [f"-p dataset {dataset} -p profile {profile}", *(f"-p {k} {v}" for k, v in settings.items())]
+)
+BUILD = f"_build/{dataset}/{study.name}"
+CHAPTERS = sorted(glob_wildcards("notebooks/{name,[0-9]+_.*}.md").name)
+PAGES = {**{name: f"notebooks/{name}.md" for name in CHAPTERS}, "index": "book/index.md"}
+CODE = sorted(str(p) for s in ("py", "js", "css") for p in Path("vidlib").rglob(f"*.{s}"))
+
+# glibc returns every large tensor to the system and asks for it again: C-LSTM takes twice as long.
+os.environ.update(
+    MALLOC_MMAP_THRESHOLD_="8000000000",
+    MALLOC_TRIM_THRESHOLD_="16000000000",
+    MALLOC_TOP_PAD_="1000000000",
+    PYTHONWARNINGS="ignore",
+)
+
+
+def done(stage):
+    return str(study.path(stage) / "provenance.json")
+
+
+rule book:
+    input:
+        pages=[f"{BUILD}/notebooks/{name}.ipynb" for name in PAGES],
+        sources=[str(p) for p in Path("book").rglob("*") if p.is_file() and "__pycache__" not in str(p)],
+        settings=["_config.yml", "_toc.yml"],
+    output:
+        f"{BUILD}/html/index.html",
+    threads: 2
+    shell:
+        f"python book/build.py --executed {BUILD}/notebooks --out {BUILD}"
+
+
+rule study_done:
+    input:
+        done("compare"),
+
+
+for stage, what in STAGES.items():
+
+    rule:
+        name:
+            f"stage_{stage.replace('-', '_')}"
+        input:
+            [ancient(done(upstream)) for upstream in what.upstream],
+        output:
+            done(stage),
+        params:
+            stage=stage,
+            flags=FLAGS,
+        threads: 2  # torch uses them all
+        shell:
+            "python -m vidlib {params.stage} {params.flags}"
+
+
+for page, source in PAGES.items():
+
+    # Cheap: whatever is heavy has been made by the stages.
+    rule:
+        name:
+            f"page_{page}"
+        input:
+            source=source,
+            code=CODE,
+            stages=[done(stage) for stage in STAGES],
+        output:
+            f"{BUILD}/notebooks/{page}.ipynb",
+        params:
+            flags=PARAMETERS,
+            plain=f"{BUILD}/sources/{page}.ipynb",
+            running=f"{BUILD}/running/{page}.ipynb",
+        threads: 1
+        shell:
+            "mkdir -p $(dirname {params.plain}) $(dirname {params.running}) && "
+            "jupytext --quiet --to ipynb -o {params.plain} {input.source} && "
+            "papermill --no-progress-bar --cwd notebooks {params.flags} {params.plain} "
+            "{params.running} && "
+            "mv {params.running} {output}"

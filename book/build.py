@@ -1,0 +1,93 @@
+"""Build the book: ``python book/build.py --executed DIR --out DIR``.
+
+DIR of ``--executed`` holds the notebooks that papermill has run: ``index.ipynb`` and one for every
+``notebooks/`` entry of ``_toc.yml``. Under ``--out`` appear ``source/``, the tree that is built,
+and ``html/``, the book. Every warning of Sphinx is an error: then the exit status is not zero and
+an earlier ``html/`` stays as it was.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import plotly
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+
+def assemble(executed: Path, source: Path) -> None:
+    """Lay out in ``source`` all that jupyter-book reads, replacing what was there.
+
+    Raises ValueError that lists the executed notebooks that are missing.
+    """
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    pages = [toc["root"], *(file for file in files if file.startswith("notebooks/"))]
+    missing = [page for page in pages if not _run_of(executed, page).is_file()]
+    if missing:
+        names = ", ".join(_run_of(executed, page).name for page in missing)
+        raise ValueError(f"{executed} lacks {names}: execute these notebooks first")
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, source)
+    shutil.copy(PLOTLY, source / "book" / "assets")
+    for page in pages:
+        notebook = json.loads(_run_of(executed, page).read_text(encoding="utf-8"))
+        _drop_live_parts(notebook)
+        target = source / f"{page}.ipynb"
+        target.parent.mkdir(exist_ok=True)
+        target.with_suffix(".md").unlink(missing_ok=True)
+        target.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def build(source: Path, out: Path) -> Path:
+    """Build ``source`` from nothing and return the folder of the book, ``out/html``.
+
+    Raises subprocess.CalledProcessError if Sphinx finds an error or has a warning.
+    """
+    work = out / "sphinx"  # always empty at first: Sphinx repeats no warning of an unchanged page
+    shutil.rmtree(work, ignore_errors=True)
+    options = ["--path-output", work, "-n", "-W", "--keep-going", "--all"]
+    program = Path(sys.executable).with_name("jupyter-book")  # of this very environment
+    subprocess.run([program, "build", source, *options], check=True)
+    html = out / "html"
+    shutil.rmtree(html, ignore_errors=True)
+    (work / "_build" / "html").rename(html)
+    return html
+
+
+def _drop_live_parts(notebook: dict) -> None:
+    """Take out, in place, what only a live notebook can use: widgets and plotly's second copy."""
+    notebook["metadata"].pop("widgets", None)
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.plotly.v1+json", None)
+
+
+def _run_of(executed: Path, page: str) -> Path:
+    return executed / f"{Path(page).name}.ipynb"
+
+
+def main() -> None:
+    """Read the command line, build, and say where the book is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--executed", type=Path, required=True, help="the executed notebooks")
+    parser.add_argument("--out", type=Path, required=True, help="folder to build in")
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
+    try:
+        assemble(arguments.executed, out / "source")
+        html = build(out / "source", out)
+    except (ValueError, subprocess.CalledProcessError) as error:
+        sys.exit(f"The book was not built: {error}")
+    print(f"The book: {html / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,325 @@
+"""Learned and searched masks on networks whose decisive frames are known."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from vidlib.explain import freeze, learn_masks, masks, reverse, score_clips, search_masks
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors gain nothing from threads, which wait on each other where cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Transition(nn.Module):
+    """Class 1 wins by how much frame ``t`` differs from the frame before it, and by that alone."""
+
+    def __init__(self, t, sharpness=6.0):
+        super().__init__()
+        self.t = t
+        self.sharpness = nn.Parameter(torch.tensor(sharpness, dtype=torch.float64))
+        self.calls = 0
+
+    def forward(self, clips):
+        self.calls += 1
+        frames = clips.mean((1, 3, 4))
+        step = self.sharpness * (frames[:, self.t] - frames[:, self.t - 1])
+        return torch.stack([torch.zeros_like(step), step], 1)
+
+
+def small_net(clips, classes=3):
+    """A network of all frames and pixels, with BatchNorm and dropout, in training mode."""
+    torch.manual_seed(3)
+    features = clips[0].numel()
+    net = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(features, 8),
+        nn.BatchNorm1d(8),
+        nn.Tanh(),
+        nn.Dropout(0.5),
+        nn.Linear(8, classes),
+    ).double()
+    with torch.no_grad():
+        net[1].weight.mul_(3)
+        net[5].weight.mul_(5)
+    return net
+
+
+def ramp(length=8, clips=1):
+    """Clips of 2 x 2 pixels whose every frame is one brighter than the frame before."""
+    return torch.arange(length).double()[None, None, :, None, None].expand(clips, 1, -1, 2, 2)
+
+
+def noise(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+def plain_loss(mask, score, l1=0.01, tv=0.02, beta=3):
+    """Eq. 1, term by term, for one clip."""
+    length = sum(abs(m) for m in mask)
+    variation = sum(abs(b - a) ** beta for a, b in pairwise(mask))
+    return l1 * length + tv * variation + score
+
+
+def state_of(net):
+    grads = [None if p.grad is None else p.grad.clone() for p in net.parameters()]
+    return (
+        [m.training for m in net.modules()],
+        [p.requires_grad for p in net.parameters()],
+        grads,
+    )
+
+
+# ---------------------------------------------------------------- scores
+
+
+def test_score_clips_is_softmax_in_eval_mode_whatever_the_micro_batch():
+    clips = noise(5, 2, 4, 3, 3)
+    net = small_net(clips)
+    expected = net.eval()(clips).softmax(1).detach()
+    net.train()
+    for micro_batch in (1, 2, 16):
+        scores = score_clips(net, clips, micro_batch=micro_batch)
+        torch.testing.assert_close(scores, expected)
+    assert not scores.requires_grad
+    assert net.training
+
+
+# ---------------------------------------------------------------- search
+
+
+def test_search_finds_the_one_transition_that_decides():
+    found = search_masks(Transition(5), ramp())
+    sure = torch.sigmoid(torch.tensor(6.0)).item()
+    assert found.targets.tolist() == [1]
+    assert found.mask.tolist() == [[0, 0, 0, 0, 0, 1, 0, 0]]
+    assert found.original_score.item() == pytest.approx(sure)
+    assert found.score.item() == pytest.approx(0.5)  # the transition is gone
+    assert found.loss.item() == pytest.approx(0.5 + 0.01 + 2 * 0.02)
+    for first in range(8):
+        for last in range(first, 8):
+            gone = max(first, 1) <= 5 <= last
+            jump = 0 if first > 5 or gone else max(0, last - max(first, 1) + 1) * (last == 4)
+            expected = 0.5 if gone else torch.sigmoid(torch.tensor(6.0 * (1 + jump))).item()
+            assert found.landscape[0, first, last].item() == pytest.approx(expected)
+    assert found.landscape[0].isnan().sum() == 8 * 7 // 2
+
+
+@pytest.mark.parametrize("perturbation", [freeze, reverse])
+def test_search_equals_brute_force(perturbation):
+    clips, length = noise(2, 2, 5, 3, 3), 5
+    net = small_net(clips)
+    found = search_masks(net, clips, torch.tensor([2, 0]), perturbation=perturbation, micro_batch=3)
+    net.eval()
+    for clip, target, row in zip(clips, (2, 0), range(2), strict=True):
+        best = None
+        for first in range(length):
+            for last in range(first, length):
+                mask = [float(first <= t <= last) for t in range(length)]
+                frames = list(range(length))
+                if perturbation is freeze:
+                    for t in range(1, length):
+                        frames[t] = frames[t - 1] if mask[t] else t
+                else:
+                    frames[first : last + 1] = reversed(frames[first : last + 1])
+                score = net(clip[None, :, frames]).softmax(1)[0, target].item()
+                assert found.landscape[row, first, last].item() == pytest.approx(score)
+                loss = plain_loss(mask, score)
+                if best is None or loss < best[0]:
+                    best = (loss, score, mask)
+        assert found.loss[row].item() == pytest.approx(best[0])
+        assert found.score[row].item() == pytest.approx(best[1])
+        assert found.mask[row].tolist() == best[2]
+
+
+def test_search_scores_windows_that_perturb_alike_once():
+    net = Transition(5)
+    search_masks(net, ramp(), micro_batch=1)
+    assert net.calls == 1 + 28 + 1  # the clip; the windows within frames 1 to 7; the identity
+
+
+# ---------------------------------------------------------------- the start window
+
+
+def test_start_is_the_smallest_centred_window_that_is_enough():
+    cases = {4: [0, 0, 0, 1, 1, 0, 0, 0], 5: [0, 0, 1, 1, 1, 1, 0, 0], 7: [1] * 8}
+    for decisive, window in cases.items():
+        learned = learn_masks(Transition(decisive), ramp(), iterations=0)
+        assert learned.start.tolist() == [window]
+        inside = torch.sigmoid(torch.tensor(5.0, dtype=torch.float64)).item()
+        expected = [inside if on else 1 - inside for on in window]
+        assert learned.mask[0].tolist() == pytest.approx(expected)
+
+
+def test_centred_windows_of_an_odd_clip():
+    windows = masks._centred_windows(5).int().tolist()
+    assert windows == [[0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+
+
+def test_ninety_percent_decides_the_start():
+    drops = torch.tensor(
+        [[0.44, 0.46, 0.5], [0.44, 0.44, 0.5], [0.0, 0.0, 0.0], [-0.6, -0.7, -0.5]]
+    )
+    assert masks._smallest_enough(drops).tolist() == [1, 2, 0, 2]
+
+
+# ---------------------------------------------------------------- learning
+
+
+def test_learned_mask_marks_the_decisive_frame_at_about_the_oracles_loss():
+    net = Transition(5)
+    learned, oracle = (find(net, ramp()) for find in (learn_masks, search_masks))
+    assert (learned.mask[0] > 0.5).int().tolist() == oracle.mask[0].int().tolist()
+    assert learned.loss.item() < oracle.loss.item() + 0.01
+    assert learned.loss.item() > oracle.loss.item() - 0.05
+
+
+def test_loss_and_score_are_those_of_the_returned_mask_and_never_worse_than_the_start():
+    clips = noise(4, 2, 6, 3, 3)
+    net = small_net(clips)
+    targets = torch.tensor([0, 1, 2, 0])
+    learned = learn_masks(net, clips, targets, iterations=25)
+    start = learn_masks(net, clips, targets, iterations=0)
+    net.eval()
+    for row in range(4):
+        mask = learned.mask[row].tolist()
+        frames = [clips[row, :, 0]]
+        for t in range(1, 6):
+            frames.append((1 - mask[t]) * clips[row, :, t] + mask[t] * frames[-1])
+        score = net(torch.stack(frames, 1)[None]).softmax(1)[0, targets[row]].item()
+        assert learned.score[row].item() == pytest.approx(score)
+        assert learned.loss[row].item() == pytest.approx(plain_loss(mask, score))
+    assert torch.equal(learned.start, start.start)
+    assert (learned.loss < start.loss).all()
+    assert torch.equal(learned.original_score, start.original_score)
+
+
+@pytest.mark.parametrize("perturbation", [freeze, reverse])
+def test_a_clip_is_learned_as_if_alone(perturbation):
+    clips = noise(5, 2, 6, 3, 3)
+    net = small_net(clips)
+    options = {"perturbation": perturbation, "iterations": 60}
+    together = learn_masks(net, clips, **options)
+    alone = torch.cat([learn_masks(net, clip[None], **options).mask for clip in clips])
+    by_two = learn_masks(net, clips, micro_batch=2, **options)
+    torch.testing.assert_close(together.mask, alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(by_two.mask, alone, atol=1e-5, rtol=0)
+
+
+def test_the_learning_rate_of_table_4_cannot_leave_the_start_window():
+    learned = learn_masks(Transition(5), ramp(), lr=0.001)
+    moved = learned.mask.logit() - (2 * learned.start - 1) * 5
+    assert 0.2 < moved.abs().max() < 0.35
+    assert torch.equal(learned.mask.round(), learned.start)
+
+
+def test_targets_default_to_the_guess_on_the_clip_itself():
+    learned = learn_masks(Transition(2), torch.cat([ramp(), -ramp()]), iterations=2)
+    assert learned.targets.tolist() == [1, 0]
+    chosen = learn_masks(Transition(2), ramp(), torch.tensor([0]), iterations=2)
+    assert chosen.original_score.item() == pytest.approx(1 - learned.original_score[0].item())
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_constant_masks_give_finite_results(length):
+    clips = noise(2, 2, length, 3, 3)
+    learned = learn_masks(small_net(clips), clips, iterations=5)
+    assert learned.mask.isfinite().all() and learned.loss.isfinite().all()
+
+
+def test_penalty_is_equation_1_with_finite_slope():
+    mask = torch.tensor([[0.1, 0.9, 0.4], [0.5, 0.5, 0.5]], dtype=torch.float64)
+    penalty = masks._penalty(mask, 0.01, 0.02, 3)
+    assert penalty.tolist() == pytest.approx([0.014 + 0.02 * (0.512 + 0.125), 0.015])
+    for beta in (1, 3):
+        mask.requires_grad_().grad = None
+        masks._penalty(mask, 0.01, 0.02, beta).sum().backward()
+        assert mask.grad[1].tolist() == pytest.approx([0.01] * 3)
+
+
+# ---------------------------------------------------------------- the model is left as found
+
+
+@pytest.mark.parametrize("find", [learn_masks, search_masks])
+@pytest.mark.parametrize("fails_at", [None, 1, 3, 5])
+def test_model_is_left_as_found_even_after_an_exception(find, fails_at):
+    clips = noise(2, 2, 4, 3, 3).requires_grad_()
+    net = small_net(clips)
+    net[2].eval()
+    net[5].bias.requires_grad_(False)
+    net(clips).sum().backward()
+    clips.grad = None
+    seen = SimpleNamespace(calls=0)
+
+    def watch(module, _inputs):
+        seen.calls += 1
+        assert not any(m.training for m in module.modules())
+        assert not any(p.requires_grad for p in module.parameters())
+        if seen.calls == fails_at:
+            raise RuntimeError("broken")
+
+    net.register_forward_pre_hook(watch)
+    modes, flags, grads = state_of(net)
+    options = {"iterations": 4} if find is learn_masks else {}
+    if fails_at:
+        with pytest.raises(RuntimeError, match="broken"):
+            find(net, clips, micro_batch=1, **options)
+    else:
+        find(net, clips, **options)
+    after = state_of(net)
+    assert (after[0], after[1]) == (modes, flags)
+    for grad, now in zip(grads, after[2], strict=True):
+        assert now is grad is None or torch.equal(now, grad)
+    assert clips.grad is None
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("find", [learn_masks, search_masks])
+@pytest.mark.parametrize(
+    ("clips", "options", "message"),
+    [
+        (torch.zeros(1, 8, 2, 2), {}, r"floating-point tensor \(B, C, T, H, W\)"),
+        (torch.zeros(1, 1, 8, 2, 2, dtype=torch.uint8), {}, "type torch.uint8"),
+        (torch.zeros(0, 1, 8, 2, 2), {}, "not empty"),
+        (ramp(), {"l1": -1}, "both weights must be at least 0"),
+        (ramp(), {"beta": 0.5}, "beta is 0.5: it must be at least 1"),
+        (ramp(), {"micro_batch": 0}, "micro_batch is 0"),
+    ],
+)
+def test_bad_arguments_stop_before_the_model_runs(find, clips, options, message):
+    net = Transition(5)
+    with pytest.raises(ValueError, match=message):
+        find(net, clips, **options)
+    assert net.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"iterations": -1}, "iterations is -1: it must be at least 0"),
+        ({"lr": 0}, "the learning rate must be above 0"),
+        ({"targets": torch.tensor([1, 1])}, "one whole class number for each of the 1 clips"),
+        ({"targets": torch.tensor([1.0])}, "type torch.float32"),
+        ({"targets": torch.tensor([2])}, r"targets lie in \[2, 2\], but .* classes 0 to 1"),
+    ],
+)
+def test_learning_refuses_what_it_cannot_use(options, message):
+    with pytest.raises(ValueError, match=message):
+        learn_masks(Transition(5), ramp(), **options)
+
+
+def test_models_that_return_no_logits_are_named():
+    with pytest.raises(ValueError, match=r"returned shape \(1, 1, 8, 2, 2\) for 1 clips"):
+        learn_masks(nn.Identity(), ramp())
+    with pytest.raises(ValueError, match="scores of clip 1 are not finite"):
+        learn_masks(Transition(5), torch.cat([ramp(), ramp() * torch.nan]))

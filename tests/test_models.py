@@ -1,0 +1,348 @@
+"""The two networks against slow references of the same equations, written without their code."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+
+from vidlib.models import CLSTM, I3D
+from vidlib.models.i3d import same_padding
+
+QUICK = (2, 2, 2, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors gain nothing from threads, which wait on each other where cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def randomised(net, seed=0):
+    """Give every parameter and statistic a value that a mistake in its use would show."""
+    torch.manual_seed(seed)
+    for name, value in net.state_dict().items():
+        if name.endswith("running_var"):
+            value.uniform_(0.5, 2)
+        elif value.is_floating_point() and value.ndim == 1:
+            value.uniform_(-0.5, 1.0)
+        elif value.is_floating_point():
+            value.normal_(0, (2 / value[0].numel()) ** 0.5)
+    return net.double().eval()
+
+
+def random_clips(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1
+
+
+def outputs_of(module, net, clips):
+    found = []
+    handle = module.register_forward_hook(lambda _m, _i, output: found.append(output))
+    with torch.no_grad():
+        net(clips)
+    handle.remove()
+    return found
+
+
+# ---------------------------------------------------------------- parameter counts and shapes
+
+
+def test_parameter_counts_are_the_published_ones():
+    def count(net):
+        return sum(p.numel() for p in net.parameters())
+
+    assert count(I3D(174)) == 12_465_614
+    assert count(CLSTM(174, shared_norm=True)) == 1_324_014
+    assert count(CLSTM(174)) == 1_324_142
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "pads"),
+    [
+        (224, 7, 2, (2, 3)),  # 112 windows reach 2 * 111 + 7 = 229
+        (16, 7, 1, (3, 3)),
+        (112, 3, 2, (0, 1)),
+        (7, 3, 2, (1, 1)),
+        (7, 2, 2, (0, 1)),
+        (8, 2, 2, (0, 0)),
+        (8, 2, 1, (0, 1)),
+        (4, 1, 3, (0, 0)),
+    ],
+)
+def test_same_padding_by_hand(size, kernel, stride, pads):
+    assert same_padding(size, kernel, stride) == pads
+
+
+@pytest.mark.parametrize(
+    ("frames", "pixels", "strides", "pool", "expected"),
+    [
+        (16, 224, (2, 2, 2, 2, 2), "4a", (8, 7, 7)),
+        (16, 56, QUICK, "4a", (8, 7, 7)),
+        (16, 56, QUICK, "5a", (8, 7, 7)),
+        (32, 60, (2, 2, 2, 1, 1), "4a", (16, 8, 8)),
+        (5, 33, (2, 2, 2, 2, 2), "4a", (3, 2, 2)),
+    ],
+)
+def test_i3d_halves_time_once(frames, pixels, strides, pool, expected):
+    net = I3D(3, width=1 / 64, spatial_strides=strides, strided_pool=pool).eval()
+    (map_,) = outputs_of(net.gradcam_layer, net, torch.zeros(1, 3, frames, pixels, pixels))
+    assert net.gradcam_layer is net.Mixed_5c
+    assert map_.shape[2:] == expected
+
+
+def test_i3d_state_dict_is_the_usual_one():
+    state = I3D(5, width=1 / 16).state_dict()
+    names = {
+        "Conv3d_1a_7x7.conv3d.weight": (4, 3, 7, 7, 7),
+        "Conv3d_2c_3x3.bn.running_var": (12,),
+        "Mixed_3b.b0.conv3d.weight": (4, 12, 1, 1, 1),
+        "Mixed_4d.b1b.conv3d.weight": (16, 8, 3, 3, 3),
+        "Mixed_5c.b3b.bn.bias": (8,),
+        "logits.conv3d.weight": (5, 64, 1, 1, 1),
+        "logits.conv3d.bias": (5,),
+    }
+    assert {name: tuple(state[name].shape) for name in names} == names
+    assert len(state) == 57 * 6 + 2  # 57 convolutions with BatchNorm, and the last with its bias
+    assert all(value.is_contiguous() for value in state.values())  # as safetensors wants them
+
+
+# ---------------------------------------------------------------- I3D, pad by pad
+
+
+def reference_pad(x, kernel, stride, value):
+    for axis, (k, s) in enumerate(zip(kernel, stride, strict=True), start=2):
+        windows = len(range(0, x.shape[axis], s))
+        missing = max(0, (windows - 1) * s + k - x.shape[axis])
+        before = x.new_full([*x.shape[:axis], missing // 2, *x.shape[axis + 1 :]], value)
+        after = x.new_full([*x.shape[:axis], missing - missing // 2, *x.shape[axis + 1 :]], value)
+        x = torch.cat([before, x, after], axis)
+    return x
+
+
+def reference_windows(x, kernel, stride, value):
+    """Yield each kernel position with the strided slice of the padded clip that it meets."""
+    sizes = [len(range(0, n, s)) for n, s in zip(x.shape[2:], stride, strict=True)]
+    x = reference_pad(x, kernel, stride, value)
+    for offset in product(*map(range, kernel)):
+        slices = [
+            slice(o, o + (n - 1) * s + 1, s) for o, n, s in zip(offset, sizes, stride, strict=True)
+        ]
+        yield offset, x[(slice(None), slice(None), *slices)]
+
+
+def reference_pool(x, kernel, stride):
+    return torch.stack([w for _, w in reference_windows(x, kernel, stride, -torch.inf)]).amax(0)
+
+
+def reference_unit(state, name, x, kernel, stride=(1, 1, 1)):
+    weight = state[f"{name}.conv3d.weight"]
+    x = sum(
+        torch.einsum("bcthw,kc->bkthw", w, weight[(slice(None), slice(None), *offset)])
+        for offset, w in reference_windows(x, (kernel,) * 3, stride, 0.0)
+    )
+    bn = [
+        state[f"{name}.bn.{k}"][:, None, None, None]
+        for k in ("weight", "bias", "running_mean", "running_var")
+    ]
+    return ((x - bn[2]) / (bn[3] + 1e-3).sqrt() * bn[0] + bn[1]).clamp(min=0)
+
+
+def reference_inception(state, name, x):
+    def unit(branch, x, kernel):
+        return reference_unit(state, f"{name}.{branch}", x, kernel)
+
+    b0 = unit("b0", x, 1)
+    b1 = unit("b1b", unit("b1a", x, 1), 3)
+    b2 = unit("b2b", unit("b2a", x, 1), 3)
+    b3 = unit("b3b", reference_pool(x, (3, 3, 3), (1, 1, 1)), 1)
+    return torch.cat([b0, b1, b2, b3], 1)
+
+
+def reference_i3d(state, x, s, t4, t5):
+    x = reference_unit(state, "Conv3d_1a_7x7", x, 7, (1, s[0], s[0]))
+    x = reference_pool(x, (1, 3, 3), (1, s[1], s[1]))
+    x = reference_unit(state, "Conv3d_2b_1x1", x, 1)
+    x = reference_unit(state, "Conv3d_2c_3x3", x, 3)
+    x = reference_pool(x, (1, 3, 3), (1, s[2], s[2]))
+    x = reference_inception(state, "Mixed_3b", x)
+    x = reference_inception(state, "Mixed_3c", x)
+    x = reference_pool(x, (3, 3, 3), (t4, s[3], s[3]))
+    for letter in "bcdef":
+        x = reference_inception(state, f"Mixed_4{letter}", x)
+    x = reference_pool(x, (2, 2, 2), (t5, s[4], s[4]))
+    x = reference_inception(state, "Mixed_5b", x)
+    x = reference_inception(state, "Mixed_5c", x)
+    weight = state["logits.conv3d.weight"][:, :, 0, 0, 0]
+    return x.mean((2, 3, 4)) @ weight.T + state["logits.conv3d.bias"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "height", "width", "strides", "pool"),
+    [(8, 24, 24, QUICK, "4a"), (7, 33, 20, (2, 2, 2, 2, 2), "5a")],
+)
+def test_i3d_equals_the_plain_reference(frames, height, width, strides, pool):
+    net = randomised(I3D(5, width=1 / 32, spatial_strides=strides, strided_pool=pool))
+    clips = random_clips(2, 3, frames, height, width)
+    t4, t5 = (2, 1) if pool == "4a" else (1, 2)
+    with torch.no_grad():
+        expected = reference_i3d(net.state_dict(), clips, strides, t4, t5)
+        torch.testing.assert_close(net(clips), expected, atol=1e-8, rtol=1e-8)
+        torch.testing.assert_close(
+            net.float()(clips.float()).double(), expected, atol=1e-5, rtol=1e-5
+        )
+
+
+# ---------------------------------------------------------------- C-LSTM, cell by cell
+
+
+def reference_clstm(net, clips, strides, hidden):
+    """Eight separate convolutions per layer and step, one clip and one cell at a time."""
+    logits = []
+    for clip in clips:
+        sequence = list(clip.unbind(1))
+        for index, stride in enumerate(strides):
+            inner = net.layers[index]
+            padding = inner.conv.kernel_size[0] // 2
+            w_x, w_h = inner.conv.weight.split(hidden), inner.cell.conv.weight.split(hidden)
+            bias = inner.conv.bias.split(hidden)
+            h = c = None
+            outputs = []
+            for x in sequence:
+                terms = [
+                    nn.functional.conv2d(x[None], w_x[k], bias[k], stride, padding)[0]
+                    for k in range(4)
+                ]
+                if h is None:
+                    h = c = torch.zeros_like(terms[0])
+                terms = [
+                    terms[k] + nn.functional.conv2d(h[None], w_h[k], None, 1, padding)[0]
+                    for k in range(4)
+                ]
+                i, f, o = (1 / (1 + torch.exp(-terms[k])) for k in range(3))
+                c = f * c + i * torch.tanh(terms[3])
+                h = o * torch.tanh(c)
+                outputs.append(h)
+            norm = net.norms[index if len(net.norms) > 1 else 0]
+            mean, var, weight, bias = (
+                v[:, None, None]
+                for v in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+            )
+            sequence = []
+            for h in outputs:
+                y = (h - mean) / (var + norm.eps).sqrt() * weight + bias
+                rows, columns = y.shape[1] // 2 * 2, y.shape[2] // 2 * 2
+                y = y[:, :rows, :columns]
+                corners = [y[:, a::2, b::2] for a in (0, 1) for b in (0, 1)]
+                sequence.append(torch.stack(corners).amax(0))
+        features = {
+            "sequence": torch.cat([y.flatten() for y in sequence]),
+            "last": sequence[-1].flatten(),
+            "average": sum(y.mean((1, 2)) for y in sequence) / len(sequence),
+        }[net.head]
+        logits.append(net.linear.weight @ features + net.linear.bias)
+    return torch.stack(logits)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "options"),
+    [
+        ((24, 24), (2, 1, 1), {}),
+        ((29, 35), 2, {"layers": 2, "head": "last"}),
+        ((25, 18), (2, 1), {"layers": 2, "kernel": 3, "shared_norm": True, "head": "average"}),
+        ((13, 14), 1, {"layers": 2, "shared_norm": True}),
+    ],
+)
+def test_clstm_equals_the_plain_reference(size, stride, options):
+    net = randomised(CLSTM(5, frames=4, size=size, hidden=3, stride=stride, **options))
+    clips = random_clips(2, 3, 4, *size)
+    strides = [stride] * len(net.layers) if isinstance(stride, int) else stride
+    with torch.no_grad():
+        expected = reference_clstm(net, clips, strides, 3)
+        torch.testing.assert_close(net(clips), expected, atol=1e-8, rtol=1e-8)
+        torch.testing.assert_close(
+            net.float()(clips.float()).double(), expected, atol=1e-5, rtol=1e-5
+        )
+
+
+def test_clstm_norms_are_one_or_one_per_layer():
+    assert len(CLSTM(2, size=(64, 64), shared_norm=True).norms) == 1
+    assert len(CLSTM(2, size=(64, 64)).norms) == 3
+
+
+def test_clstm_dropout_is_between_layers_only():
+    torch.manual_seed(0)
+    clips = random_clips(1, 3, 2, 16, 16).float()
+    one = CLSTM(2, frames=2, size=(16, 16), layers=1, hidden=2, dropout=0.9)
+    two = CLSTM(2, frames=2, size=(16, 16), layers=2, hidden=2, dropout=0.9)
+    assert torch.equal(one(clips), one(clips))
+    assert not torch.equal(two(clips), two(clips))
+
+
+# ---------------------------------------------------------------- batches and time
+
+
+def small_nets():
+    return [
+        randomised(I3D(4, width=1 / 16, spatial_strides=QUICK)),
+        randomised(CLSTM(4, frames=6, size=(24, 24), hidden=3, stride=(2, 1, 1))),
+    ]
+
+
+def test_a_clip_does_not_depend_on_its_batch():
+    clips = random_clips(3, 3, 6, 24, 24)
+    for net in small_nets():
+        with torch.no_grad():
+            alone = torch.cat([net(clip[None]) for clip in clips])
+            together = net(clips)
+            shuffled = net(clips[[2, 0, 1]])[[1, 2, 0]]
+        torch.testing.assert_close(together, alone, atol=1e-10, rtol=1e-10)
+        torch.testing.assert_close(shuffled, alone, atol=1e-10, rtol=1e-10)
+
+
+def test_clstm_looks_back_only_and_i3d_both_ways():
+    i3d, clstm = small_nets()
+    clips = random_clips(1, 3, 6, 24, 24)
+    later = clips.clone()
+    later[:, :, 4:] *= -1
+    before, after = (outputs_of(clstm.gradcam_layer, clstm, x) for x in (clips, later))
+    assert len(before) == 6  # one call per time step
+    for t, ((h, _), (changed, _)) in enumerate(zip(before, after, strict=True)):
+        assert torch.equal(h, changed) == (t < 4)
+    (map_,), (changed,) = (outputs_of(i3d.gradcam_layer, i3d, x) for x in (clips, later))
+    assert not torch.allclose(map_[:, :, 0], changed[:, :, 0])
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: I3D(0), "num_classes is 0"),
+        (lambda: I3D(2, width=0), "width is 0: it must be above 0"),
+        (lambda: I3D(2, spatial_strides=(2, 2, 2)), "give five whole numbers"),
+        (lambda: I3D(2, strided_pool="3a"), 'strided_pool is \'3a\': choose "4a" or "5a"'),
+        (lambda: CLSTM(2, layers=0), "layers is 0: it must be at least 1"),
+        (lambda: CLSTM(2, kernel=4), "kernel is 4: it must be odd"),
+        (lambda: CLSTM(2, stride=(2, 1)), "or one for each of the 3 layers"),
+        (lambda: CLSTM(2, stride=0), "stride is 0"),
+        (lambda: CLSTM(2, size=(32, 32)), "leaves no pixel after 3 layers"),
+        (lambda: CLSTM(2, head="mean"), 'choose "sequence", "last" or "average"'),
+    ],
+)
+def test_impossible_networks_say_why(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_unfit_input_says_what_fits():
+    net = CLSTM(2, frames=4, size=(16, 20), layers=1)
+    for shape in [(1, 3, 5, 16, 20), (1, 3, 4, 20, 16), (3, 4, 16, 20)]:
+        with pytest.raises(ValueError, match=r"built for clips of \(B, 3, 4, 16, 20\)"):
+            net(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"give clips as \(B, 3, T, H, W\)"):
+        I3D(2, width=1 / 16)(torch.zeros(1, 16, 3, 8, 8))

@@ -1,0 +1,335 @@
+"""The repository agrees with itself: pins, make targets, notebook pairs, rooms, style."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+TARGETS = ["book", "test", "soak", "lab", "bench", "pair", "lint", "clean", "distclean"]
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.md"))
+
+# Each room may import itself and those before it. `show` draws what the stages found and neither
+# imports the other: notebooks bring them together.
+ROOMS = ["profiles", "keys", "data", "models", "training", "explain", "compare"]
+ROOMS += ["stages", "study", "__main__"]
+MAY_IMPORT = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
+MAY_IMPORT["show"] = {*MAY_IMPORT["compare"], "show"}
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def run(*command):
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def pyproject():
+    return tomllib.loads(read("pyproject.toml"))
+
+
+def pins(path):
+    """The lines of a requirements file as {name: (version, reason)}; `-r` lines are left out."""
+    found = {}
+    for line in read(path).splitlines():
+        line, _, reason = line.partition("#")
+        if not line.strip() or line.startswith("-r "):
+            continue
+        match = re.fullmatch(r"([\w.-]+)==([\w.]+)\s*", line)
+        assert match, f"{path}: not an exact pin: {line!r}"
+        name = canonicalize_name(match[1])
+        assert name not in found, f"{path}: {name} stands twice"
+        found[name] = match[2], reason.strip()
+    return found
+
+
+def everything_pinned():
+    return pins("requirements.txt") | pins("requirements-dev.txt")
+
+
+# Requirements
+
+
+def test_dev_extends_book_and_repeats_nothing():
+    assert read("requirements-dev.txt").splitlines().count("-r requirements.txt") == 1
+    assert not pins("requirements.txt").keys() & pins("requirements-dev.txt").keys()
+
+
+def test_torch_is_pinned_with_the_torchvision_built_for_it():
+    book = pins("requirements.txt")
+    assert book["torch"][0] == "2.13.0"
+    assert book["torchvision"][0] == "0.28.0"
+
+
+def test_what_vidlib_depends_on_is_pinned_for_the_book():
+    named = {canonicalize_name(Requirement(d).name) for d in pyproject()["project"]["dependencies"]}
+    assert named <= {name for name, (_, reason) in pins("requirements.txt").items() if reason}
+
+
+def imported_packages(*folders):
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8"))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+
+
+def test_what_vidlib_imports_is_a_dependency():
+    provides = metadata.packages_distributions()
+    named = {canonicalize_name(Requirement(d).name) for d in pyproject()["project"]["dependencies"]}
+    for package in imported_packages("vidlib") - {"vidlib"}:
+        distributions = {canonicalize_name(name) for name in provides.get(package, [package])}
+        assert distributions & named, f"vidlib imports {package}: name it in pyproject.toml"
+
+
+def requirements_of(name, extra):
+    for text in metadata.requires(name) or []:
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            yield requirement
+
+
+@pytest.mark.parametrize(
+    "files", [["requirements.txt"], ["requirements.txt", "requirements-dev.txt"]]
+)
+def test_pins_are_all_that_is_needed_and_no_more(files):
+    pinned = {name: pin for file in files for name, pin in pins(file).items()}
+    todo = [(name, "") for name, (_, reason) in pinned.items() if reason]
+    seen = set()
+    while todo:
+        name, extra = todo.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        for needed in requirements_of(name, extra):
+            other = canonicalize_name(needed.name)
+            if name == "torch" and other not in pinned:
+                continue  # the CUDA libraries of its GPU builds: torch pins those itself
+            assert other in pinned, f"{name} needs {other}, which is not pinned"
+            assert needed.specifier.contains(pinned[other][0], prereleases=True), (
+                f"{name}: {needed}"
+            )
+            todo += [(other, e) for e in ["", *needed.extras]]
+    unneeded = pinned.keys() - {name for name, _ in seen}
+    assert not unneeded, "no line with a reason needs these"
+
+
+def test_what_is_pinned_is_installed():
+    installed = {name: metadata.version(name).split("+")[0] for name in everything_pinned()}
+    assert installed == {name: version for name, (version, _) in everything_pinned().items()}
+
+
+def test_pins_run_on_the_oldest_python_promised():
+    oldest = pyproject()["project"]["requires-python"].removeprefix(">=") + ".0"
+    for name in everything_pinned():
+        allowed = metadata.metadata(name).get("Requires-Python") or ""
+        assert SpecifierSet(allowed).contains(oldest), f"{name} needs Python {allowed}"
+
+
+def test_environment_leans_on_the_pins():
+    environment = yaml.safe_load(read("environment.yml"))
+    python, pip, from_pip = environment["dependencies"]
+    assert environment["name"] == pyproject()["project"]["name"]
+    assert pip == "pip"
+    assert from_pip == {"pip": ["-r requirements.txt", "-e ."]}
+    version = python.removeprefix("python=")
+    assert pyproject()["project"]["requires-python"] == f">={version}"
+    assert pyproject()["tool"]["ruff"]["target-version"] == "py" + version.replace(".", "")
+    assert {step["with"]["python-version"] for step in steps_using("actions/setup-python")} == {
+        version
+    }
+    assert f"PYTHON ?= python{version} " in read("Makefile")
+
+
+# Make, continuous integration, README
+
+
+def workflows():
+    return [yaml.safe_load(path.read_text()) for path in ROOT.glob(".github/workflows/*.yml")]
+
+
+def steps():
+    return [s for w in workflows() for job in w["jobs"].values() for s in job["steps"]]
+
+
+def steps_using(action):
+    return [step for step in steps() if step.get("uses", "").startswith(action + "@")]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_knows(target):
+    result = run("make", "--dry-run", target)
+    assert result.returncode == 0, result.stderr
+
+
+def test_make_alone_lists_every_target():
+    listed = re.findall(r"^  make (\w+)", run("make").stdout, re.M)
+    assert sorted(listed) == sorted(["help", *TARGETS])
+
+
+def test_unset_variables_mean_quick_and_something_mini():
+    assert (
+        "--config dataset=something-mini profile=quick -- book" in run("make", "-n", "book").stdout
+    )
+
+
+def test_workflow_tests_and_publishes_with_make():
+    commands = [step["run"] for step in steps() if "run" in step]
+    assert sorted(commands) == ["make book", "make test"]
+    (upload,) = steps_using("actions/upload-pages-artifact")
+    assert (
+        f'echo "The book: {upload["with"]["path"]}/index.html"' in run("make", "-n", "book").stdout
+    )
+    assert steps_using("actions/deploy-pages")
+
+
+def test_publishing_waits_for_the_tests_and_only_follows_a_push_to_main():
+    (workflow,) = workflows()
+    assert workflow[True]["push"] == {"branches": ["main"]}  # YAML 1.1 reads the key `on` as true
+    assert workflow["jobs"]["publish"]["needs"] == "test"
+    assert workflow["jobs"]["publish"]["if"] == "github.event_name == 'push'"
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob(".ci/*")), ids=lambda path: path.name)
+def test_ci_scripts_are_executable_bash(script):
+    assert script.stat().st_mode & 0o111
+    result = run("bash", "-n", str(script))
+    assert result.returncode == 0, result.stderr
+
+
+def test_readme_commands_exist():
+    text = read("README.md")
+    code = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S) + re.findall(r"`([^`\n]+)`", text))
+    targets = set(re.findall(r"^make (\w+)", code, re.M))
+    assert {"book", "test", "lab"} <= targets <= set(TARGETS)
+    templates = re.findall(r"papermill (\S+)", code)
+    assert templates
+    for notebook in templates:
+        assert (ROOT / notebook).is_file(), notebook
+
+
+def test_readme_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", read("README.md")):
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+
+
+def test_citation_and_licence_agree():
+    project, citation = pyproject()["project"], yaml.safe_load(read("CITATION.cff"))
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= citation.keys()
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"] == "MIT"
+    licence = read("LICENSE")
+    assert licence.startswith("MIT License\n")
+    assert citation["authors"][0]["name"] in licence
+    (paper,) = citation["references"]
+    assert [a["family-names"] for a in paper["authors"]] == [
+        "Mänttäri",
+        "Broomé",
+        "Folkesson",
+        "Kjellström",
+    ]
+    assert paper["identifiers"][0]["value"] == "arXiv:2002.00367"
+
+
+# Notebooks
+
+
+def test_there_are_notebooks_and_each_has_its_pair():
+    assert NOTEBOOKS
+    assert {p.stem for p in NOTEBOOKS} == {p.stem for p in ROOT.glob("notebooks/*.ipynb")}
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+def test_pair_is_equal_and_carries_no_outputs(source):
+    text = jupytext.read(source)
+    pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(pair)
+
+    def content(notebook):
+        return [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells]
+
+    assert content(pair) == content(text), "run `make pair`"
+    assert pair.metadata.kernelspec == text.metadata.kernelspec
+    for cell in pair.cells:
+        assert not cell.get("outputs"), "run `make pair`"
+        assert cell.get("execution_count") is None, "run `make pair`"
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+def test_one_cell_is_tagged_parameters(source):
+    tags = [tag for cell in jupytext.read(source).cells for tag in cell.metadata.get("tags", [])]
+    assert tags.count("parameters") == 1
+
+
+# The tree
+
+
+def test_no_file_names_a_path_of_one_machine():
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    assert listed.returncode == 0, listed.stderr
+    path = re.compile(r"(?<![\w.~*/:)}<-])/(?:work|tmp|root|home|opt|Users|mnt)/\w")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        try:
+            lines = read(name).splitlines()
+        except (UnicodeDecodeError, FileNotFoundError):  # a picture; deleted but not yet in git
+            continue
+        found += [
+            f"{name}:{i}: {line[:120]}" for i, line in enumerate(lines, 1) if path.search(line)
+        ]
+    assert not found, "\n".join(found)
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imported_modules(path):
+    """Every dotted name inside vidlib that a file imports, at any depth of its code."""
+    package = path.relative_to(ROOT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            yield from ((*base, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("vidlib/**/*.py")), ids=lambda path: ".".join(module_name(path))
+)
+def test_rooms_import_only_rooms_before_them(path):
+    room = (*module_name(path), "")[1]
+    rooms = {name[1] for name in imported_modules(path) if name[0] == "vidlib" and len(name) > 1}
+    rooms = {name for name in rooms if not name.startswith("_") or name == "__main__"}
+    if room == "" or (room.startswith("_") and room != "__main__"):
+        allowed = set()  # helpers below every room
+    else:
+        assert room in MAY_IMPORT, f"where does the room {room} stand? Say so in ROOMS"
+        allowed = MAY_IMPORT[room]
+    assert rooms <= allowed, f"{room or 'vidlib'} must not import {sorted(rooms - allowed)}"
+
+
+@pytest.mark.parametrize("check", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff(check):
+    result = run(sys.executable, "-m", "ruff", *check, ".")
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,259 @@
+"""The figures that more than one chapter shows, drawn from the study's own tables."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from plotly.subplots import make_subplots
+
+from vidlib.compare.explanations import bootstrap_interval
+from vidlib.data.clips import Clips, to_network
+from vidlib.explain.perturb import freeze, perturb
+from vidlib.show.chart import COLOURS, Chart, chart
+from vidlib.show.player import Player, Row, overlay, player, upscale
+
+TITLES = {"i3d": "I3D", "clstm": "C-LSTM"}
+SHOWN = (112, 112)  # pixels of a clip in a player
+
+
+def short(name: str) -> str:
+    """Return a class's name in few words, as axes have room for."""
+    name = name.removesuffix(" while filming something").removesuffix(" with each other")
+    name = name.replace("something and something", "two things").replace("something", "it")
+    return (
+        name.replace(" from somewhere", "")
+        .replace("from left to right", "rightwards")
+        .replace("from right to left", "leftwards")
+    )
+
+
+def frames_after(frames: np.ndarray, mask: np.ndarray, perturbation=freeze) -> np.ndarray:
+    """Return a clip's frames, (T, H, W, 3) uint8, as perturbed by a mask, (T,) in [0, 1]."""
+    matrix = perturbation(torch.from_numpy(np.asarray(mask, np.float32))[None])
+    clip = perturb(to_network(frames)[None], matrix)[0]
+    values = ((clip + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return values.movedim(0, -1).numpy()
+
+
+def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = None) -> Player:
+    """Return a figure in which clips play side by side, in step, four to a row."""
+    titles = titles or [short(name) for name in clips.index["label_name"]]
+    columns = [(t, upscale(f, SHOWN)) for t, f in zip(titles, clips.frames, strict=True)]
+    rows = [Row("", dict(columns[i : i + 4])) for i in range(0, len(columns), 4)]
+    return player(rows, caption=caption)
+
+
+def explanation_player(study, position: int, *, caption: str | None = None) -> Player:
+    """Return original, Grad-CAM and frozen clip of both networks, with mask line and scores.
+
+    position: of the clip among those that are explained. Scores: OS, FS and RS of the guessed
+    class on the original, frozen and reversed clip; where the guess is wrong also CS, the score of
+    the true class, and P, the guess.
+    """
+    clips = study.explained()
+    frames = upscale(clips.frames[position], SHOWN)
+    rows = []
+    for network, title in TITLES.items():
+        told = study.table(f"explain-{network}", "clips").iloc[position]
+        arrays = study.arrays(f"explain-{network}", "arrays")
+        saliency = upscale(np.repeat(arrays["saliency"][position][..., None], 3, axis=-1), SHOWN)[
+            ..., 0
+        ]
+        frozen = upscale(frames_after(clips.frames[position], arrays["mask"][position]), SHOWN)
+        scores = {name: float(told[name]) for name in ("OS", "FS", "RS")}
+        if told["guess"] != told["label"]:
+            scores |= {"CS": float(told["CS"]), "P": short(clips.names[told["guess"]])}
+        columns = {
+            "original": frames,
+            "Grad-CAM": overlay(frames, saliency / 255),
+            "frozen": frozen,
+        }
+        rows.append(Row(title, columns, arrays["mask"][position], scores))
+    label = clips.index["label_name"].iloc[position]
+    return player(
+        rows, caption=caption or f"{label}: clip {clips.index['clip_id'].iloc[position]}."
+    )
+
+
+def learning_curves(history: pd.DataFrame, title: str) -> Chart:
+    """Return loss and accuracy on both splits by epoch."""
+    fig = make_subplots(1, 2, subplot_titles=("loss (nats)", "accuracy"))
+    for colour, split in zip(COLOURS, ("train", "validation"), strict=False):
+        for column, what in ((1, "loss"), (2, "accuracy")):
+            fig.add_scatter(
+                x=history["epoch"] + 1,
+                y=history[f"{split}_{what}"],
+                name=split,
+                legendgroup=split,
+                showlegend=column == 1,
+                mode="lines+markers",
+                line={"color": colour, "dash": "solid" if split == "train" else "dot"},
+                row=1,
+                col=column,
+            )
+    fig.update_xaxes(title_text="epoch")
+    fig.update_yaxes(range=[0, 1], row=1, col=2)
+    last = history.iloc[-1]
+    return chart(
+        fig,
+        alt=f"Learning curves of {title}: after {len(history)} epochs the accuracy is "
+        f"{last['train_accuracy']:.0%} in training, {last['validation_accuracy']:.0%} in validation.",
+    )
+
+
+def confusion(guesses: pd.DataFrame, names: dict[int, str], title: str) -> Chart:
+    """Return who is taken for whom, forwards and reversed, as shares of each true class.
+
+    guesses: a row per clip with label, forward and reversed (official class numbers).
+    """
+    labels = sorted(names)
+    axis = [short(names[label]) for label in labels]
+    fig = make_subplots(
+        1, 2, subplot_titles=("forward", "frames reversed"), shared_yaxes=True,
+        horizontal_spacing=0.03,
+    )  # fmt: skip
+    for column, direction in ((1, "forward"), (2, "reversed")):
+        counts = pd.crosstab(guesses["label"], guesses[direction], normalize="index")
+        shares = counts.reindex(index=labels, columns=labels, fill_value=0).to_numpy()
+        fig.add_heatmap(
+            z=shares,
+            x=axis,
+            y=axis,
+            zmin=0,
+            zmax=1,
+            colorscale="Blues",
+            showscale=column == 2,
+            hovertemplate="%{y}<br>taken for %{x}<br>%{z:.0%}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    fig.update_yaxes(autorange="reversed")
+    fig.update_xaxes(tickangle=-60)
+    fig.update_layout(height=640)
+    return chart(fig, alt=f"Confusion matrices of {title}, for clips forwards and reversed.")
+
+
+def layer_table(network: torch.nn.Module, clip: torch.Tensor, depth: int = 1) -> pd.DataFrame:
+    """Return name, output shape and parameters of a network's modules down to a depth.
+
+    clip: (1, 3, T, H, W). A module that is called once per time step is listed once, with the
+    shape of one step. Shapes leave the batch out.
+    """
+    rows, hooks = {}, []
+
+    def record(name):
+        def hook(module, _, output):
+            output = output[0] if isinstance(output, tuple) else output
+            count = sum(p.numel() for p in module.parameters())
+            rows[name] = {"layer": name, "output": tuple(output.shape[1:]), "parameters": count}
+
+        return hook
+
+    for name, module in network.named_modules():
+        if name and name.count(".") < depth:
+            hooks.append(module.register_forward_hook(record(name)))
+    try:
+        with torch.inference_mode():
+            network(clip)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return pd.DataFrame(rows.values())
+
+
+def bars_by_network(
+    clips: pd.DataFrame, measures: Sequence[str], axis: str, reference: float | None = None
+) -> Chart:
+    """Return the mean of measures per network, with 95 % bootstrap intervals over clips.
+
+    clips: a row per clip and network, with a column network. reference: a value to compare with,
+    drawn as a line.
+    """
+    fig = go.Figure()
+    said = []
+    for network in TITLES.values():
+        values = clips[clips["network"] == network]
+        means = np.array([values[m].mean() for m in measures])
+        ends = np.array([bootstrap_interval(values[m].to_numpy(), 0) for m in measures])
+        fig.add_bar(
+            name=network,
+            x=[m.replace("_", " ") for m in measures],
+            y=means,
+            error_y={"array": ends[:, 1] - means, "arrayminus": means - ends[:, 0]},
+        )
+        said += [f"{network}, {m}: {v:.2f}" for m, v in zip(measures, means, strict=True)]
+    if reference is not None:
+        fig.add_hline(y=reference, line_dash="dot", line_color="gray")
+    fig.update_yaxes(title_text=axis, rangemode="tozero")
+    fig.update_layout(barmode="group", height=320)
+    return chart(fig, alt=f"Means by network of {axis}. {'; '.join(said)}.")
+
+
+def mask_chart(masks: np.ndarray, names: Sequence[str]) -> Chart:
+    """Return masks, (N, T) in [0, 1], as steps over the frames, a line per clip."""
+    fig = go.Figure()
+    for i, (mask, name) in enumerate(zip(masks, names, strict=True)):
+        fig.add_scatter(
+            x=np.arange(1, len(mask) + 1),
+            y=mask,
+            name=f"{i + 1}: {short(name)}",
+            line={"shape": "hvh"},
+        )
+    fig.update_xaxes(title_text="frame")
+    fig.update_yaxes(title_text="mask", range=[-0.02, 1.02])
+    return chart(fig, alt=f"Learned temporal masks of {len(masks)} clips, by frame.")
+
+
+def landscape_chart(landscape: np.ndarray, name: str) -> Chart:
+    """Return the score that remains, (T, T), by first and last frame of the perturbed stretch."""
+    length = len(landscape)
+    frames = np.arange(1, length + 1)
+    fig = go.Figure(
+        go.Heatmap(
+            z=landscape.T,
+            x=frames,
+            y=frames,
+            zmin=0,
+            zmax=1,
+            colorscale="Viridis",
+            colorbar={"title": "score"},
+            hovertemplate="frames %{x} to %{y}: %{z:.3f}<extra></extra>",
+        )
+    )
+    fig.update_xaxes(title_text="first frame")
+    fig.update_yaxes(title_text="last frame", scaleanchor="x")
+    fig.update_layout(title_text=f"Freezing: {short(name)}", height=460)
+    first, last = np.unravel_index(np.nanargmin(landscape), landscape.shape)
+    return chart(
+        fig,
+        alt=f"Score of a clip of {short(name)} by frozen stretch; it is least for frames "
+        f"{first + 1} to {last + 1}.",
+    )
+
+
+def difference_chart(differences: pd.DataFrame) -> Chart:
+    """Return I3D minus C-LSTM per measure, in standard deviations, with its interval."""
+    scale = differences["std"].where(differences["std"] > 0)
+    centre = differences["difference"] / scale
+    fig = go.Figure(
+        go.Scatter(
+            x=centre,
+            y=differences["measure"].str.replace("_", " "),
+            mode="markers",
+            marker={"size": 10},
+            error_x={
+                "array": differences["high"] / scale - centre,
+                "arrayminus": centre - differences["low"] / scale,
+            },
+        )
+    )
+    fig.add_vline(x=0, line_dash="dot", line_color="gray")
+    fig.update_xaxes(title_text="I3D minus C-LSTM, in standard deviations of the difference")
+    fig.update_yaxes(autorange="reversed")
+    said = [
+        f"{row.measure} {row.difference:+.2f} ({row.low:+.2f} to {row.high:+.2f})"
+        for row in differences.itertuples()
+    ]
+    return chart(fig, alt=f"Paired differences of the networks: {'; '.join(said)}.")
