@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from torchmetrics.classification import MulticlassAccuracy
 
 from vidlib.data.clips import Clips
@@ -100,6 +100,20 @@ class _Epochs(Callback):
         )
 
 
+class _Shuffled(Sampler):
+    """A random order that depends on a number alone, however often it is asked for."""
+
+    def __init__(self, length: int, number: int):
+        self.length, self.number = length, number
+
+    def __iter__(self):
+        order = torch.Generator().manual_seed(self.number)
+        return iter(torch.randperm(self.length, generator=order).tolist())
+
+    def __len__(self) -> int:
+        return self.length
+
+
 class _Batches(L.LightningDataModule):
     """Both splits; the order of the training clips is drawn anew, by number, every epoch."""
 
@@ -109,9 +123,14 @@ class _Batches(L.LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
 
     def train_dataloader(self) -> DataLoader:
-        order = torch.Generator().manual_seed(1000 * self.seed + self.trainer.current_epoch)
+        order = _Shuffled(len(self.train), 1000 * self.seed + self.trainer.current_epoch)
+        # With a generator of its own the loader takes nothing from the one that dropout uses.
         return DataLoader(
-            self.train, self.batch_size, shuffle=True, generator=order, drop_last=True
+            self.train,
+            self.batch_size,
+            sampler=order,
+            drop_last=True,
+            generator=torch.Generator(),
         )
 
     def val_dataloader(self) -> DataLoader:

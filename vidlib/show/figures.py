@@ -98,8 +98,9 @@ def learning_curves(history: pd.DataFrame, title: str) -> Chart:
     last = history.iloc[-1]
     return chart(
         fig,
-        alt=f"Learning curves of {title}: after {len(history)} epochs the accuracy is "
-        f"{last['train_accuracy']:.0%} in training, {last['validation_accuracy']:.0%} in validation.",
+        alt=f"Learning curves of {title}. After {len(history)} epochs the accuracy is "
+        f"{last['train_accuracy']:.0%} in training, {last['validation_accuracy']:.0%} in "
+        "validation.",
     )
 
 

@@ -1,0 +1,40 @@
+"""What several tests share: threads that do not fight over cores, and the book at smoke."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def snakemake(*arguments: str, cwd: Path = ROOT, **settings) -> subprocess.CompletedProcess:
+    """Run snakemake in a folder with this environment's programs; fail with what it printed."""
+    config = [f"{name}={value}" for name, value in settings.items()]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete"]
+    # --config takes all words up to the next option
+    command += [*arguments[:-1], "--config", *config, "--", arguments[-1]]
+    environment = {**os.environ, "PYTHONPATH": str(cwd)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    return result
+
+
+@pytest.fixture(scope="session")
+def smoke_book() -> Path:
+    """The built book of the smoke profile: every stage, every notebook, every page."""
+    snakemake("book", profile="smoke")
+    return ROOT / "_build/something-mini/smoke/html"
+
+
+@pytest.fixture(scope="session")
+def smoke_study(smoke_book):
+    """The study at the smoke profile, with all its results there."""
+    from vidlib.study import open_study
+
+    return open_study("something-mini", "smoke")

@@ -1,0 +1,193 @@
+"""The statistics of the comparison, against numbers worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from vidlib.compare import (
+    blob_statistics,
+    bootstrap_interval,
+    drops,
+    event_overlap,
+    find_blobs,
+    paired_difference,
+    paper,
+    per_class,
+    saliency_on_actors,
+    summary,
+    table_2,
+)
+
+
+def test_table_1_by_hand():
+    #                 guesses: 0, 1, 1, 2, with 6 classes; the truth of the last is 5
+    scores = torch.eye(6)[[0, 1, 1, 2]] + torch.tensor([0.3, 0.2, 0.1, 0.09, 0.08, 0.0])
+    outputs = torch.tensor([0, 1, 0, 5])
+    found = summary(scores, outputs)
+    assert found["top1"] == 0.5
+    assert found["top5"] == 0.75  # class 5 is last everywhere
+    # F1 by class: 0 -> 2/3, 1 -> 2/3, 2 and 5 -> 0, the others do not occur
+    assert found["f1"] == pytest.approx(
+        f1_score(outputs, scores.argmax(1), average="macro"), abs=1e-6
+    )
+
+
+def test_what_a_class_turns_into():
+    forward = torch.eye(2)[[0, 0, 0, 1]]
+    backward = torch.eye(2)[[1, 1, 0, 1]]
+    outputs = torch.tensor([0, 0, 0, 1])
+    table = per_class(
+        {"forward": forward, "reversed": backward}, outputs, [93, 94], {93: "a", 94: "b"}
+    )
+    turned = table.set_index(["label", "direction"]).loc[(93, "reversed")]
+    assert (turned["turns_into"], turned["clips"]) == (94, 3)
+    assert turned["turns_into_share"] == pytest.approx(2 / 3)
+    assert turned["top1"] == pytest.approx(1 / 3)
+    assert turned["f1"] == pytest.approx(0.5)
+
+
+def square(x, y, side=30, value=1.0):
+    saliency = np.zeros((224, 224))
+    saliency[y : y + side, x : x + side] = value
+    return saliency
+
+
+def disc(x, y, radius, value=1.0):
+    return value * (np.hypot(*(np.mgrid[0:224, 0:224] - [[[y]], [[x]]])) <= radius)
+
+
+def test_blobs_are_bright_and_where_they_are():
+    blobs = find_blobs(disc(40, 60, 15) + disc(170, 140, 25, value=0.9)).sort_values("x")
+    assert blobs["x"].tolist() == pytest.approx([40, 170], abs=1)
+    assert blobs["y"].tolist() == pytest.approx([60, 140], abs=1)
+    assert blobs["size"].tolist() == pytest.approx([30, 50], abs=2)
+
+
+def test_blobs_at_the_border_and_of_any_size_count():
+    assert len(find_blobs(square(0, 0))) == 1
+    assert len(find_blobs(np.ones((7, 7)))) == 1
+    assert len(find_blobs(np.zeros((7, 7)))) == 0
+
+
+def test_opencv_as_it_comes_would_find_none():
+    import cv2
+
+    image = (255 * square(80, 80)).astype(np.uint8)
+    assert len(cv2.SimpleBlobDetector_create().detect(image)) == 0
+    assert len(find_blobs(square(80, 80))) == 1
+
+
+def test_blob_statistics_by_hand():
+    centred, corner = square(97, 97), square(0, 0)
+    found = blob_statistics(np.stack([centred, centred + corner, np.zeros((224, 224))]))
+    assert found["blob_count"] == 1  # 1, 2 and 0
+    far = np.hypot(97, 97)
+    assert found["centre_distance"] == pytest.approx(far / 3, abs=1.5)
+    nothing = blob_statistics(np.zeros((2, 8, 8)))
+    assert nothing["blob_count"] == 0 and np.isnan(nothing["blob_size"])
+
+
+def test_drops_by_hand():
+    clips = pd.DataFrame(
+        {"OS": [0.9, 0.5, 0.5, 0.2], "FS": [0.1, 0.3, 0.495, 0.1], "RS": [0.5, 0.6, 0.1, 0.195]}
+    )
+    found = drops(clips)
+    assert found["drop_difference"].tolist() == pytest.approx([0.4, 0.3, -0.395, 0.095])
+    assert found["drop_ratio"][0] == pytest.approx(2.0)
+    assert found["drop_ratio"][1:].isna().all()  # a drop of -0.1, of 0.005, and of 0.005
+
+
+def clip_table(offset=0.0, count=30):
+    rng = np.random.default_rng(0)
+    columns = ("mask_length", "drop_ratio", "drop_difference", "blob_count", "blob_size")
+    table = pd.DataFrame({c: rng.normal(5, 1, count) for c in columns})
+    table["centre_distance"] = np.nan
+    table["mask_length"] += offset
+    return table.assign(clip_id=[str(i) for i in range(count)])
+
+
+def test_table_2_is_mean_and_standard_deviation():
+    clips = clip_table()
+    clips.loc[0, "drop_ratio"] = np.nan
+    table = table_2(clips).set_index("measure")
+    assert table.loc["mask_length", "mean"] == pytest.approx(np.mean(clips["mask_length"]))
+    assert table.loc["mask_length", "std"] == pytest.approx(np.std(clips["mask_length"], ddof=1))
+    assert table["clips"].tolist() == [30, 29, 30, 30, 30, 0]
+
+
+def test_paired_differences_see_what_pairing_shows():
+    """The same clips, one network's masks longer by about 0.3: far less than clips differ."""
+    one, two = clip_table(0.3), clip_table()
+    two["mask_length"] += np.random.default_rng(1).normal(0, 0.1, 30)
+    found = paired_difference(one, two.sample(frac=1, random_state=0), seed=0).set_index("measure")
+    assert found.loc["mask_length", "difference"] == pytest.approx(0.3, abs=0.06)
+    assert 0.2 < found.loc["mask_length", "low"] < found.loc["mask_length", "high"] < 0.4
+    assert found.loc["blob_size", "difference"] == 0
+    assert found.loc["centre_distance", "clips"] == 0
+    assert np.isnan(found.loc["centre_distance", "low"])
+
+
+def test_different_clips_are_not_compared():
+    with pytest.raises(ValueError, match="different clips: explain the same ones"):
+        paired_difference(clip_table(), clip_table(count=29), seed=0)
+
+
+def test_bootstrap_intervals_cover_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for seed in range(200):
+        low, high = bootstrap_interval(rng.normal(1.0, 2.0, 40), seed)
+        hits += low <= 1.0 <= high
+    assert 0.88 <= hits / 200 <= 0.98
+
+
+def states_of(x, role="object", size=0.5):
+    frames = np.arange(4)
+    return pd.DataFrame(
+        {"frame": frames, "name": role, "role": role, "x": x, "y": 0.25, "size": size}
+    )
+
+
+def test_saliency_on_actors_is_one_for_a_blind_map_and_more_on_target():
+    states = pd.concat([states_of(0.25), states_of(0.75, role="distractor")])
+    blind = np.ones((4, 32, 32))
+    assert saliency_on_actors(blind, states) == pytest.approx({"actors": 1.0, "distractors": 1.0})
+    aimed = np.zeros((4, 32, 32))
+    aimed[:, 6:10, 6:10] = 1
+    found = saliency_on_actors(aimed, states)
+    assert found["actors"] == pytest.approx(1 / (np.pi / 16), rel=0.05)  # a disc of 1/4 radius
+    assert found["distractors"] == 0
+    assert np.isnan(saliency_on_actors(np.zeros((4, 32, 32)), states)["actors"])
+    assert np.isnan(saliency_on_actors(blind, states_of(2.0))["actors"])  # out of view
+
+
+def test_saliency_is_held_against_the_right_frame():
+    """Eight frames sampled to four: the object is where it is at frames 0, 2, 5 and 7."""
+    states = pd.DataFrame(
+        {"frame": range(8), "name": "a", "role": "hand", "y": 0.5, "size": 0.2,
+         "x": [0.1, 9, 0.3, 9, 9, 0.7, 9, 0.9]}
+    )  # fmt: skip
+    maps = np.zeros((4, 20, 20))
+    for i, column in enumerate((1, 5, 13, 17)):
+        maps[i, 9:11, column : column + 2] = 1
+    assert saliency_on_actors(maps, states)["actors"] == pytest.approx(1 / (np.pi / 100), rel=0.1)
+
+
+def test_event_overlap_by_hand():
+    # 31 frames, 16 sampled: every second one; the event takes frames 10 to 19, samples 5 to 9
+    mask = np.zeros(16)
+    mask[8:12] = 0.9
+    mask[0] = 0.4
+    found = event_overlap(mask, 31, (10, 20))
+    assert found == pytest.approx({"mask_in_event": 0.5, "event_share": 5 / 16})
+    assert np.isnan(event_overlap(np.zeros(16), 31, (10, 20))["mask_in_event"])
+
+
+def test_the_paper_drops_by_what_it_says():
+    table = paper.TABLE_1.query("dataset == 'something'").set_index(["network", "direction"])["f1"]
+    for network, drop in (("clstm", 0.78), ("i3d", 0.79)):
+        assert 1 - table[network, "reversed"] / table[network, "forward"] == pytest.approx(
+            drop, abs=0.005
+        )

@@ -1,0 +1,52 @@
+"""Parameters: what is allowed, and one clear sentence for what is not."""
+
+import pytest
+
+from vidlib.profiles import PROFILES, QUICK, overridden, resolve_profile
+from vidlib.study import open_study
+
+
+def test_overrides_are_typed_and_leave_the_profile_alone():
+    profile = resolve_profile("quick", {"seed": 3.0, "mask_lr": 1, "i3d_strides": [2, 2, 2, 1, 1]})
+    assert (profile.seed, type(profile.seed)) == (3, int)
+    assert (profile.mask_lr, type(profile.mask_lr)) == (1.0, float)
+    assert profile.i3d_strides == (2, 2, 2, 1, 1)
+    assert PROFILES["quick"] == QUICK and QUICK.seed == 0
+    assert overridden("quick", profile) == {"seed": 3, "mask_lr": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("profile", "overrides", "message"),
+    [
+        ("quik", {}, r"unknown profile 'quik' \(did you mean 'quick'\?\); allowed: smoke, quick"),
+        ("quick", {"sede": 1}, r"unknown parameter 'sede' \(did you mean 'seed'\?\); allowed: "),
+        ("quick", {"frames": "many"}, "frames is 'many': give a whole number"),
+        ("quick", {"frames": 16.5}, "frames is 16.5: give a whole number"),
+        ("quick", {"frames": True}, "frames is True: give a whole number"),
+        ("quick", {"frames": 3}, "frames is 3: give at least 4"),
+        ("quick", {"seed": -1}, "seed is -1: it must be at least 0"),
+        ("quick", {"i3d_lr": 0}, "i3d_lr is 0: it must be above 0"),
+        ("quick", {"i3d_lr": float("nan")}, "i3d_lr is nan: it must be above 0"),
+        ("quick", {"i3d_dropout": 1}, "i3d_dropout is 1.0: it must be below 1"),
+        ("quick", {"render_size": 113}, "render_size is 113: give an even number"),
+        ("quick", {"clstm_strides": [2, 0]}, r"clstm_strides is \[2, 0\]: give a list of whole"),
+        ("quick", {"explained_clips": 99}, "only 20 validation clips of a class: explain fewer"),
+        ("smoke", {"batch_size": 64}, "batch_size is 64, more than the 32 training clips"),
+        ("quick", {"i3d_strides": [2, 2]}, "give five whole numbers"),
+        ("quick", {"size": 4}, "leaves no pixel after 3 layers"),
+    ],
+)
+def test_impossible_parameters_stop_with_one_sentence(profile, overrides, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        open_study("something-mini", profile, overrides, runs=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_data_set_names_those_there_are(tmp_path):
+    with pytest.raises(ValueError, match="unknown dataset 'kinetics'; allowed: something-mini"):
+        open_study("kinetics", "quick", runs=tmp_path)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_is_possible(name, tmp_path):
+    assert open_study("something-mini", name, runs=tmp_path).name == name

@@ -1,0 +1,271 @@
+"""How a scene looks: textured backgrounds, objects, hands and heaps, drawn with OpenCV.
+
+What is drawn in the validation split (shapes, their textures, background patterns) never occurs in
+training; colours, sizes and light come from the same distributions.
+"""
+
+import colorsys
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidlib.data.scenes import Scene, Track
+
+SHAPES = {
+    "train": ("ball", "box", "wedge", "star", "cross", "capsule", "house", "shield"),
+    "validation": ("hexagon", "diamond", "drop", "ring", "arrow", "mug"),
+}
+TEXTURES = {
+    "train": ("plain", "striped", "dotted", "banded"),
+    "validation": ("checked", "shaded", "ringed"),
+}
+BACKGROUNDS = {
+    "train": ("wood", "clouds", "squares", "speckle", "gradient"),
+    "validation": ("tiles", "waves", "blotches"),
+}
+SPRITE = 96  # pixels of a sprite before it is scaled to its size in the frame
+_SUBPIXEL = 4  # fractional bits that OpenCV's drawing functions take
+
+
+def _rgb(rng: np.random.Generator, saturation, value) -> np.ndarray:
+    """Draw a colour, (3,) float in [0, 255]."""
+    hue = rng.random()
+    return 255 * np.array(colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value)))
+
+
+def _cloud(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+    """Smooth noise, (size, size) in about [0, 1]."""
+    coarse = rng.random((cells, cells)).astype(np.float32)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
+    """Return a textured square, (size, size, 3) float32 in [0, 255]."""
+    kind = rng.choice(BACKGROUNDS[split])
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    turn = rng.uniform(0, np.pi)
+    u, v = x * np.cos(turn) + y * np.sin(turn), -x * np.sin(turn) + y * np.cos(turn)
+    n = rng.uniform(8, 20)
+    if kind == "wood":
+        pattern = 0.5 + 0.5 * np.sin(2 * np.pi * (n * u + 3 * _cloud(rng, size, 5)))
+    elif kind == "clouds":
+        pattern = 0.6 * _cloud(rng, size, 7) + 0.4 * _cloud(rng, size, 23)
+    elif kind == "squares":
+        pattern = ((u * n // 1) % 2 == (v * n // 1) % 2).astype(np.float32)
+    elif kind == "speckle":
+        pattern = cv2.GaussianBlur(rng.random((size, size)).astype(np.float32), (0, 0), 1.5)
+        pattern = np.clip((pattern - 0.5) * 5 + 0.5, 0, 1)
+    elif kind == "gradient":
+        pattern = 0.5 * u + 0.5 * _cloud(rng, size, 10)
+    elif kind == "tiles":
+        joint = np.maximum(np.abs(u * n % 1 - 0.5), np.abs(v * n % 1 - 0.5))
+        pattern = (joint < 0.44).astype(np.float32) * (0.6 + 0.4 * _cloud(rng, size, 12))
+    elif kind == "waves":
+        pattern = 0.5 + 0.5 * np.sin(2 * np.pi * (n * v + np.sin(2 * np.pi * 3 * u)))
+    else:  # blotches
+        pattern = (_cloud(rng, size, 16) > 0.5).astype(np.float32)
+    pattern = pattern * rng.uniform(0.5, 1.0) + 0.15 * _cloud(rng, size, 31)
+    low, high = _rgb(rng, (0.05, 0.4), (0.25, 0.75)), _rgb(rng, (0.05, 0.4), (0.35, 0.85))
+    return (low + (high - low) * pattern[..., None]).astype(np.float32)
+
+
+def _outline(shape: str) -> list[np.ndarray]:
+    """Return the polygons of a shape in [-1, 1]; later ones are holes."""
+    circle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    ring = np.stack([np.cos(circle), np.sin(circle)], axis=1)
+    polygon = {
+        "box": [(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)],
+        "wedge": [(0, -0.95), (0.95, 0.8), (-0.95, 0.8)],
+        "cross": [
+            *((-0.35, -1), (0.35, -1), (0.35, -0.35), (1, -0.35), (1, 0.35), (0.35, 0.35)),
+            *((0.35, 1), (-0.35, 1), (-0.35, 0.35), (-1, 0.35), (-1, -0.35), (-0.35, -0.35)),
+        ],
+        "house": [(0, -1), (0.9, -0.2), (0.7, -0.2), (0.7, 0.9), (-0.7, 0.9), (-0.7, -0.2),
+                  (-0.9, -0.2)],
+        "shield": [(-0.8, -0.9), (0.8, -0.9), (0.75, 0.1), (0, 1), (-0.75, 0.1)],
+        "diamond": [(0, -1), (0.75, 0), (0, 1), (-0.75, 0)],
+        "arrow": [(0, -1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)],
+    }.get(shape)  # fmt: skip
+    if polygon is not None:
+        return [np.array(polygon)]
+    if shape == "ball":
+        return [0.92 * ring]
+    if shape == "capsule":
+        return [ring * 0.5 + np.where(ring[:, 1:] > 0, 1, -1) * np.array([0, 0.45])]
+    if shape == "hexagon":
+        return [0.95 * ring[::8]]
+    if shape == "ring":
+        return [0.95 * ring, 0.42 * ring]
+    if shape == "drop":
+        return [np.vstack([[(0, -1)], 0.65 * ring[:25] + (0, 0.3)])]
+    if shape == "mug":
+        body = np.array([(-0.75, -0.85), (0.45, -0.85), (0.45, 0.9), (-0.75, 0.9)])
+        handle = np.array([(0.45, -0.5), (0.95, -0.4), (0.95, 0.4), (0.45, 0.5), (0.45, 0.25),
+                           (0.7, 0.2), (0.7, -0.2), (0.45, -0.25)])  # fmt: skip
+        return [np.vstack([body[:2], handle, body[2:]])]
+    points = 0.97 * ring[::4].copy()  # star
+    points[1::2] *= 0.5
+    return [points @ np.array([[0, -1], [1, 0]])]
+
+
+def _fill(image: np.ndarray, points: np.ndarray, colour) -> None:
+    """Fill a polygon given in pixels, with smooth edges and to a fraction of a pixel."""
+    fixed = np.round(points * 2**_SUBPIXEL).astype(np.int32)
+    cv2.fillPoly(image, [fixed], colour, cv2.LINE_AA, _SUBPIXEL)
+
+
+def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
+    """Return an object's picture, (SPRITE, SPRITE, 4) float32, premultiplied RGBA, and its name.
+
+    Colours are in [0, 255], alpha in [0, 1]. Every object has a lid in another colour, so that one
+    sees which way up it is.
+    """
+    shape, texture = rng.choice(SHAPES[split]), rng.choice(TEXTURES[split])
+    alpha = np.zeros((SPRITE, SPRITE), np.uint8)
+    centre = (SPRITE - 1) / 2
+    for i, polygon in enumerate(_outline(shape)):
+        _fill(alpha, centre + 0.46 * SPRITE * polygon, 0 if i else 255)
+    y, x = (np.mgrid[0:SPRITE, 0:SPRITE].astype(np.float32) - centre) / (0.46 * SPRITE)
+    pattern = {
+        "plain": np.zeros_like(x),
+        "striped": np.sin(9 * x) > 0.3,
+        "dotted": (np.sin(8 * x) * np.sin(8 * y)) > 0.35,
+        "banded": np.sin(9 * y) > 0.3,
+        "checked": (np.sin(6 * x) > 0) == (np.sin(6 * y) > 0),
+        "shaded": np.clip(0.5 + 0.5 * x, 0, 1),
+        "ringed": np.sin(12 * np.hypot(x, y)) > 0,
+    }[texture]
+    base, second = _rgb(rng, (0.6, 1.0), (0.65, 1.0)), _rgb(rng, (0.5, 1.0), (0.3, 1.0))
+    picture = base + (second - base) * (0.7 * np.asarray(pattern, np.float32))[..., None]
+    lid = 255 - base if rng.random() < 0.5 else np.full(3, rng.choice([20.0, 245.0]))
+    picture = np.where((y < -0.35)[..., None], lid, picture)
+    inner = cv2.erode(alpha, np.ones((5, 5), np.uint8))
+    picture = np.where((inner > 0)[..., None], picture, 0.35 * picture)  # a dark rim
+    alpha = alpha.astype(np.float32)[..., None] / 255
+    return np.concatenate([picture * alpha, alpha], axis=2).astype(np.float32), f"{texture} {shape}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the things of one clip look: chosen once, drawn in every frame."""
+
+    ground: np.ndarray
+    sprites: dict[str, np.ndarray]
+    names: dict[str, str]
+    skin: tuple[float, ...]
+    sleeve: tuple[float, ...]
+    heap: tuple[float, ...]
+
+
+def dress(scene: Scene, rng: np.random.Generator, split: str, size: int) -> Look:
+    """Choose the look of a scene's things, at `size` pixels a side."""
+    sprites, names = {}, {}
+    for track in scene.tracks:
+        if track.role not in ("hand", "heap"):
+            picture, names[track.name] = sprite(rng, split)
+            pixels = max(8, round(1.5 * size * float(track.size.max())))
+            if pixels < SPRITE:
+                picture = cv2.resize(picture, (pixels, pixels), interpolation=cv2.INTER_AREA)
+            sprites[track.name] = picture
+    tone = rng.uniform(0.35, 1.0)
+    skin = tone * np.array([240, 195, 165]) + (1 - tone) * np.array([70, 45, 35])
+    sleeve, heap = _rgb(rng, (0.2, 0.9), (0.2, 0.8)), _rgb(rng, (0.2, 0.5), (0.35, 0.65))
+    names["heap"] = "heap"
+    ground = background(rng, split, 2 * size)
+    return Look(ground, sprites, names, tuple(skin), tuple(sleeve), tuple(heap))
+
+
+def _paste(frame: np.ndarray, picture: np.ndarray, x, y, diameter, angle) -> None:
+    """Blend a sprite into a frame; x, y and diameter in pixels."""
+    reach = int(np.ceil(0.75 * diameter)) + 1
+    left, top = int(np.floor(x)) - reach, int(np.floor(y)) - reach
+    right, bottom = min(left + 2 * reach, frame.shape[1]), min(top + 2 * reach, frame.shape[0])
+    left, top = max(left, 0), max(top, 0)
+    if left >= right or top >= bottom:
+        return
+    side = len(picture)
+    scale = diameter / side
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    centre = (side - 1) / 2
+    move = np.array(
+        [
+            [cos, -sin, x - left - cos * centre + sin * centre],
+            [sin, cos, y - top - sin * centre - cos * centre],
+        ]
+    )
+    warped = cv2.warpAffine(picture, move, (right - left, bottom - top))
+    region = frame[top:bottom, left:right]
+    region *= 1 - warped[..., 3:]
+    region += warped[..., :3]
+
+
+def _line(frame, start, end, colour, width: float) -> None:
+    ends = [tuple(round(float(v) * 2**_SUBPIXEL) for v in point) for point in (start, end)]
+    cv2.line(frame, *ends, colour, max(1, round(width)), cv2.LINE_AA, _SUBPIXEL)
+
+
+def _draw_hand(frame: np.ndarray, look: Look, track: Track, t: int, x: float, y: float) -> None:
+    """Draw arm, palm and fingers; x, y, in pixels, is the point that the fingers reach."""
+    size = len(frame) * track.size[t]
+    arm = track.angle[t]
+    out = np.array([np.cos(arm), np.sin(arm)])
+    side = np.array([-out[1], out[0]])
+    tip = np.array([x, y])
+    palm = tip + 0.5 * size * out
+    wrist = palm + 0.75 * size * out
+    grip = track.grip[t]
+    for colour, grow in ((tuple(0.55 * c for c in look.skin), 0.07), (look.skin, 0.0)):
+        _line(frame, palm, wrist, colour, (0.36 + grow) * size)
+        centre = tuple(round(float(v) * 2**_SUBPIXEL) for v in palm)
+        radius = int((0.29 + grow / 2) * size * 2**_SUBPIXEL)
+        cv2.circle(frame, centre, radius, colour, -1, cv2.LINE_AA, _SUBPIXEL)
+        for finger in (-1.5, -0.5, 0.5, 1.5):
+            spread = finger * (0.30 - 0.17 * grip)
+            length = 0.72 - 0.26 * grip - 0.05 * abs(finger)
+            root = palm + finger * 0.14 * size * side
+            end = palm - (length * out - spread * side) * size
+            _line(frame, root, end, colour, (0.12 + grow) * size)
+    _line(frame, wrist, wrist + 2 * len(frame) * out, look.sleeve, 0.52 * size)
+
+
+def _draw_heap(frame: np.ndarray, look: Look, track: Track, t, x, y, *, front: bool) -> None:
+    width = len(frame) * track.size[t] / 2
+    colour = look.heap if front else tuple(0.5 * c for c in look.heap)
+    turn = np.linspace(0, 2 * np.pi, 60)
+    if front:
+        wobble = 1 + 0.05 * np.sin(7 * turn)
+        height = y + width * (0.45 + 0.65 * wobble * np.sin(turn))
+        points = np.stack([x + width * np.cos(turn), height], axis=1)
+    else:
+        height = y - width * (0.1 + 0.2 * np.sin(turn))
+        points = np.stack([x + 0.6 * width * np.cos(turn), height], axis=1)
+    _fill(frame, points, colour)
+    if front:
+        for i in range(14):  # grains, always in the same places
+            angle, reach = 2.4 * i, 0.85 * np.sqrt(i / 14)
+            height = y + width * (0.45 + 0.5 * reach * np.sin(angle))
+            at = (x + width * reach * np.cos(angle), height)
+            _line(frame, at, at, tuple(0.6 * c for c in look.heap), 0.09 * width)
+
+
+def draw(scene: Scene, look: Look, size: int) -> np.ndarray:
+    """Return the frames of a scene, (T, size, size, 3) uint8 RGB."""
+    frames = np.empty((len(scene), size, size, 3), np.uint8)
+    layers = ("bystander", "distractor", "heap", "object", "front", "hand")
+    for t, (cx, cy) in enumerate(scene.camera * size):
+        move = np.array([[1.0, 0.0, -cx - size / 2], [0.0, 1.0, -cy - size / 2]])
+        frame = cv2.warpAffine(look.ground, move, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+        for layer in layers:
+            for track in scene.tracks:
+                x, y = track.x[t] * size - cx, track.y[t] * size - cy
+                if track.role == "heap" and layer in ("heap", "front"):
+                    _draw_heap(frame, look, track, t, x, y, front=layer == "front")
+                elif track.role == "hand" and layer == "hand":
+                    _draw_hand(frame, look, track, t, x, y)
+                elif track.role == layer:
+                    picture = look.sprites[track.name]
+                    _paste(frame, picture, x, y, track.size[t] * size, track.angle[t])
+        np.clip(frame, 0, 255, out=frame)
+        frames[t] = frame
+    return frames
