@@ -27,9 +27,7 @@ PAGES = {**{name: f"notebooks/{name}.md" for name in CHAPTERS}, "index": "book/i
 CODE = sorted(str(p) for s in ("py", "js", "css") for p in Path("vidlib").rglob(f"*.{s}"))
 
 # glibc returns every large tensor to the system and asks for it again: C-LSTM takes twice as long.
-# Waiting threads that spin slow down whatever shares the cores.
 os.environ.update(
-    OMP_WAIT_POLICY="passive",
     MALLOC_MMAP_THRESHOLD_="8000000000",
     MALLOC_TRIM_THRESHOLD_="16000000000",
     MALLOC_TOP_PAD_="1000000000",

@@ -1,5 +1,7 @@
 """The built book in a real browser: every page works, alone and offline."""
 
+import subprocess
+import sys
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -65,7 +67,7 @@ def wait_until_drawn(page):
 def test_every_page_opens_clean(visit, file):
     page = visit(f"{file}.html")
     wait_until_drawn(page)
-    assert page.locator("h1").count() == 1
+    assert page.locator("article h1").count() == 1
     assert page.locator("mjx-merror").count() == 0  # TeX that MathJax could not read
     broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)")
     assert broken == []
@@ -133,6 +135,14 @@ def test_search_finds_pages(visit):
     found = page.locator("#search-results li a")
     found.first.wait_for()
     assert any("paper.html" in link.get_attribute("href") for link in found.all())
+
+
+def test_a_missing_chapter_is_named(tmp_path):
+    command = [sys.executable, ROOT / "book/build.py", "--executed", tmp_path, "--out", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "lacks index.ipynb, 01_data_preparation.ipynb" in result.stderr
+    assert "execute these notebooks first" in result.stderr
 
 
 class Links(HTMLParser):

@@ -26,7 +26,7 @@ class Profile:
     i3d_lr: float = 1e-3
     clstm_hidden: int = 16
     clstm_strides: tuple[int, ...] = (2, 1, 1)
-    clstm_epochs: int = 5
+    clstm_epochs: int = 6
     clstm_lr: float = 2e-3
     batch_size: int = 8
     weight_decay: float = 0.01

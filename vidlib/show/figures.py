@@ -139,8 +139,8 @@ def confusion(guesses: pd.DataFrame, names: dict[int, str], title: str) -> Chart
 def layer_table(network: torch.nn.Module, clip: torch.Tensor, depth: int = 1) -> pd.DataFrame:
     """Return name, output shape and parameters of a network's modules down to a depth.
 
-    clip: (1, 3, T, H, W). A module that is called once per time step is listed once, with the
-    shape of one step. Shapes leave the batch out.
+    clip: (1, 3, T, H, W). Shapes leave the first dimension out: the batch or, where a network lays
+    them together, batch and frames.
     """
     rows, hooks = {}, []
 

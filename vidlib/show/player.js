@@ -274,11 +274,11 @@
     }
 
     #draw() {
-      const { width, height, pitch, across, frames } = this.#figure;
+      const { width, height, pitch, margin, across, frames } = this.#figure;
       const t = this.#frame;
       for (const { context, tiles } of this.#views) {
-        const x = (tiles[t] % across) * pitch[0];
-        const y = Math.floor(tiles[t] / across) * pitch[1];
+        const x = (tiles[t] % across) * pitch[0] + margin[0];
+        const y = Math.floor(tiles[t] / across) * pitch[1] + margin[1];
         context.drawImage(this.#sheet, x, y, width, height, 0, 0, width, height);
       }
       for (const marker of this.#markers) marker.setAttribute("x", t * CELL.width);

@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 QUALITY = 80  # of the WebP sheet
-BLOCK = 16  # WebP codes blocks of 16 pixels; tiles that start on one do not bleed into each other
+BLOCK = 16  # pixels of a WebP block: the tiles' pitch is a multiple, so that none is shared
+MARGIN = 2  # pixels at least around a tile: WebP blends the colour of neighbouring pixels
 LARGEST = 16383  # pixels a WebP may measure
 
 
@@ -97,7 +98,7 @@ def player(
         mask = None if row.mask is None else [round(float(m), 3) for m in row.mask]
         scores = [[str(name), _score(value)] for name, value in row.scores.items()]
         described.append({"title": row.title, "columns": columns, "mask": mask, "scores": scores})
-    sheet, across, pitch = _sheet(tiles)
+    sheet, across, pitch, margin = _sheet(tiles)
     height, width = tiles[0].shape[:2]
     figure = {
         "caption": caption,
@@ -108,6 +109,7 @@ def player(
         "height": height,
         "across": across,
         "pitch": pitch,
+        "margin": margin,
         "rows": described,
     }
     return Player(figure, sheet)
@@ -163,25 +165,29 @@ def _place(frame: np.ndarray, tiles: list[np.ndarray], places: dict[bytes, int])
     return places[key]
 
 
-def _sheet(tiles: list[np.ndarray]) -> tuple[bytes, int, tuple[int, int]]:
-    """Pack tiles into a WebP; return its bytes, tiles per line and the (x, y) pitch of tiles."""
+def _sheet(tiles: list[np.ndarray]) -> tuple[bytes, int, tuple[int, int], tuple[int, int]]:
+    """Pack tiles into a WebP; return it, tiles per line, and their (x, y) pitch and margin."""
     height, width = tiles[0].shape[:2]
-    pitch_x, pitch_y = (math.ceil(side / BLOCK) * BLOCK for side in (width, height))
-    across = math.ceil(math.sqrt(len(tiles) * pitch_y / pitch_x))
+    pitch = tuple(math.ceil((side + 2 * MARGIN) / BLOCK) * BLOCK for side in (width, height))
+    margin = tuple((p - side) // 4 * 2 for p, side in zip(pitch, (width, height), strict=True))
+    across = math.ceil(math.sqrt(len(tiles) * pitch[1] / pitch[0]))
     down = math.ceil(len(tiles) / across)
-    if max(across * pitch_x, down * pitch_y) > LARGEST:
+    if max(across * pitch[0], down * pitch[1]) > LARGEST:
         raise ValueError(
             f"{len(tiles)} frames of {width}x{height} do not fit one sprite sheet: "
             "show fewer or smaller frames"
         )
-    canvas = np.zeros((down * pitch_y, across * pitch_x, 3), np.uint8)
+    left, top = margin
+    right, bottom = pitch[0] - width - left, pitch[1] - height - top
+    canvas = np.zeros((down * pitch[1], across * pitch[0], 3), np.uint8)
     for n, tile in enumerate(tiles):
-        y, x = n // across * pitch_y, n % across * pitch_x
-        margin = ((0, pitch_y - height), (0, pitch_x - width), (0, 0))
-        canvas[y : y + pitch_y, x : x + pitch_x] = np.pad(tile, margin, mode="edge")
+        y, x = n // across * pitch[1], n % across * pitch[0]
+        canvas[y : y + pitch[1], x : x + pitch[0]] = np.pad(
+            tile, ((top, bottom), (left, right), (0, 0)), mode="edge"
+        )
     out = io.BytesIO()
     Image.fromarray(canvas).save(out, "WEBP", quality=QUALITY, method=4)
-    return out.getvalue(), across, (pitch_x, pitch_y)
+    return out.getvalue(), across, pitch, margin
 
 
 def _check(rows: list[Row], caption: str, frame_numbers: Sequence[int] | None, fps: float) -> None:

@@ -1,0 +1,115 @@
+"""The notebooks as people run them: papermill on a clone, with right and wrong parameters."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from vidlib.explain import freeze, perturb, score_clips
+from vidlib.show.scrubber import Scrubber, window
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def papermill(notebook, output, *arguments, **environment):
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(notebook), str(output)]
+    return subprocess.run(
+        [*command, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_there_are_six_chapters():
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_data_preparation",
+        "02_training_i3d",
+        "03_training_clstm",
+        "04_grad_cam",
+        "05_temporal_masks",
+        "06_comparative_analysis",
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_chapter_has_a_parameters_cell(path):
+    cells = nbformat.read(path, 4).cells
+    tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    values = {}
+    exec(tagged[0].source, values)
+    assert (values["dataset"], values["profile"]) == ("something-mini", "quick")
+
+
+def test_one_notebook_alone_makes_what_it_needs(tmp_path):
+    """As the README says it, with nothing there; the parameters of a yet smaller smoke."""
+    small = ("-p", "train_clips", "1", "-p", "validation_clips", "1", "-p", "mask_iterations", "1")
+    found = papermill(
+        "notebooks/05_temporal_masks.ipynb",
+        tmp_path / "out.ipynb",
+        *("-p", "profile", "smoke", "-p", "dataset", "something-mini", *small),
+        VIDLIB_RUNS=str(tmp_path / "runs"),
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    made = {p.parent.parent.name for p in (tmp_path / "runs").rglob("provenance.json")}
+    assert {"render", "prepare", "train-i3d", "explain-i3d", "explain-clstm"} <= made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", "profile", "smok"), "unknown profile 'smok' (did you mean 'smoke'?)"),
+        (("-p", "profle", "smoke"), "unknown parameter 'profle'"),
+        (("-p", "dataset", "kth"), "unknown dataset 'kth'; allowed: something-mini"),
+        (("-p", "mask_lr", "-1"), "mask_lr is -1: it must be above 0"),
+    ],
+)
+def test_a_wrong_parameter_stops_before_any_work(arguments, message, tmp_path):
+    found = papermill(
+        "notebooks/06_comparative_analysis.ipynb",
+        tmp_path / "out.ipynb",
+        *arguments,
+        VIDLIB_RUNS=str(tmp_path / "runs"),
+    )
+    assert found.returncode != 0
+    assert f"ValueError: {message}" in found.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
+def test_chapters_ran_without_errors_or_noise(smoke_book, name):
+    executed = nbformat.read(Path(smoke_book).parent / f"notebooks/{name}.ipynb", 4)
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", output.text
+            assert "nan" not in str(output.get("data", {}).get("text/markdown", "")).lower()
+
+
+def test_the_scrubber_answers_with_the_networks_own_score(smoke_study):
+    scrubber = Scrubber(smoke_study)
+    clips, _ = smoke_study.explained().batch()
+    scrubber.clip.value = 3
+    scrubber.network.value = "C-LSTM"
+    scrubber.frames.value = (2, 9)
+    net = smoke_study.network("clstm")
+    guess = score_clips(net, clips[3:4])[0].argmax()
+    mask = freeze_window = np.zeros(clips.shape[2], np.float32)
+    freeze_window[2:10] = 1
+    assert np.array_equal(window(clips.shape[2], 2, 9), mask)
+    import torch
+
+    frozen = perturb(clips[3:4], freeze(torch.from_numpy(mask)[None]))
+    assert scrubber.score == pytest.approx(score_clips(net, frozen)[0, guess].item(), abs=1e-5)
+    assert f"{scrubber.score:.3f} now" in scrubber.answer.value.replace("</b>", "")
+    before = bytes(scrubber.strip.value)
+    scrubber.perturbation.value = "reverse"
+    assert bytes(scrubber.strip.value) != before
+    assert scrubber.strip.value.startswith(b"\x89PNG")

@@ -1,0 +1,343 @@
+"""What is current, and who says so: the stages' keys, their folders, and the command line."""
+
+import ast
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT, snakemake
+
+from vidlib.compare import drops
+from vidlib.explain import freeze, perturb, reverse, score_clips
+from vidlib.keys import module_hashes
+from vidlib.stages import STAGES, Stage, chosen_clips
+from vidlib.study import Study, open_study
+
+# --- keys
+
+
+def keys(study):
+    return {stage: study.key(stage) for stage in STAGES}
+
+
+def changed(one, other):
+    return {stage for stage in STAGES if one[stage] != other[stage]}
+
+
+ALL = set(STAGES)
+I3D = {"train-i3d", "evaluate-i3d", "explain-i3d", "compare"}
+CLSTM = {"train-clstm", "evaluate-clstm", "explain-clstm", "compare"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "made_anew"),
+    [
+        ({"seed": 1}, ALL),
+        ({"render_size": 66}, ALL),
+        ({"frames": 8}, ALL - {"render"}),
+        ({"i3d_epochs": 1}, I3D),
+        ({"clstm_lr": 0.1}, CLSTM),
+        ({"weight_decay": 0.1}, I3D | CLSTM),
+        ({"mask_iterations": 9}, {"explain-i3d", "explain-clstm", "compare"}),
+    ],
+)
+def test_a_parameter_concerns_the_stages_that_use_it(overrides, made_anew, tmp_path):
+    plain = open_study("something-mini", "smoke", runs=tmp_path)
+    other = open_study("something-mini", "smoke", overrides, runs=tmp_path)
+    assert changed(keys(plain), keys(other)) == made_anew
+    for stage in STAGES:
+        assert (plain.path(stage) == other.path(stage)) == (stage not in made_anew)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the code that a test may edit."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("vidlib", "notebooks", "book", "profiles"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("Snakefile", "_config.yml", "_toc.yml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def keys_in(folder):
+    code = (
+        "import json; from vidlib.stages import STAGES; from vidlib.study import open_study;"
+        "study = open_study('something-mini', 'smoke');"
+        "print(json.dumps({stage: study.key(stage) for stage in STAGES}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text, f"{path} no longer holds {old!r}: mend the test"
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "made_anew"),
+    [
+        ("vidlib/data/draw.py", "SPRITE = 96", "SPRITE = 95", ALL),
+        ("vidlib/data/clips.py", "(127.5)", "(127.25)", ALL - {"render"}),
+        ("vidlib/models/i3d.py", "eps=1e-3", "eps=1e-4", I3D),
+        ("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()", CLSTM),
+        ("vidlib/training.py", "pct_start=0.2", "pct_start=0.3", I3D | CLSTM),
+        (
+            "vidlib/explain/masks.py",
+            "START_LOGIT = 5.0",
+            "START_LOGIT = 4.0",
+            {"explain-i3d", "explain-clstm", "compare"},
+        ),
+        ("vidlib/compare/accuracy.py", 'average="macro"', 'average="weighted"',
+         {"evaluate-i3d", "evaluate-clstm", "compare"}),
+        ("vidlib/show/player.py", "import", "import io\nimport", set()),
+        ("vidlib/data/draw.py", "# fmt: skip", "# fmt: skip, and another comment", set()),
+        ("vidlib/models/i3d.py", "Impossible arguments", "Wrong arguments", set()),
+    ],
+)  # fmt: skip
+def test_an_edit_concerns_the_stages_that_depend_on_it(copy, file, old, new, made_anew):
+    before = keys_in(copy)
+    text = (copy / file).read_text()
+    try:
+        edit(copy / file, old, new)
+        assert changed(before, keys_in(copy)) == made_anew
+    finally:
+        (copy / file).write_text(text)
+
+
+def test_package_inits_hold_re_exports_alone():
+    """Keys leave out the __init__ of a package whose submodule is imported."""
+    for path in (ROOT / "vidlib").rglob("__init__.py"):
+        for node in ast.parse(path.read_text()).body:
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            exports = isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+            assert docstring or exports or isinstance(node, ast.Import | ast.ImportFrom), path
+
+
+def test_imports_are_followed_at_any_depth():
+    def stage():
+        from vidlib.explain.masks import learn_masks  # noqa: F401
+
+    assert set(module_hashes([stage], ("vidlib.models.i3d",), ROOT / "vidlib")) == {
+        "vidlib.explain.masks",
+        "vidlib.explain.perturb",
+        "vidlib.explain.scores",
+        "vidlib.models.i3d",
+    }
+
+
+def test_a_stage_sees_only_the_fields_it_declares(tmp_path, monkeypatch):
+    def peek(p, inputs, folder):
+        assert p.seed == 0
+        print(p.frames)
+
+    monkeypatch.setitem(STAGES, "peek", Stage(peek, ("seed",)))
+    with pytest.raises(AttributeError, match="frames"):
+        open_study("something-mini", "smoke", runs=tmp_path).ensure("peek")
+
+
+# --- results
+
+
+def slow(p, inputs, folder):
+    """Count the times it runs; find what a killed run left."""
+    import time
+
+    with (folder / "calls").open("a") as calls:
+        calls.write("x")
+    time.sleep(0.5)
+    if os.environ.get("FAIL"):
+        raise RuntimeError("killed")
+
+
+def ensure_slow(runs):
+    STAGES["slow"] = Stage(slow, ())
+    Study("something-mini", "smoke", {}, runs).ensure("slow")
+
+
+def test_two_processes_make_a_result_once(tmp_path):
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=ensure_slow, args=(tmp_path,)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    (calls,) = tmp_path.rglob("calls")
+    assert calls.read_text() == "x"
+
+
+def test_a_killed_stage_is_taken_up_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setitem(STAGES, "slow", Stage(slow, ()))
+    study = Study("something-mini", "smoke", {}, tmp_path)
+    monkeypatch.setenv("FAIL", "1")
+    with pytest.raises(RuntimeError):
+        study.ensure("slow")
+    assert not study.is_current("slow")
+    monkeypatch.delenv("FAIL")
+    assert (study.ensure("slow") / "calls").read_text() == "xx"
+
+
+def test_the_run_is_recorded(smoke_study):
+    record = smoke_study.provenance("train-clstm")
+    assert record["key"] == smoke_study.key("train-clstm")
+    assert record["parameters"]["clstm_hidden"] == smoke_study.profile.clstm_hidden
+    assert record["upstream"] == {"prepare": smoke_study.key("prepare")}
+    assert "vidlib.models.clstm" in record["modules"]
+    assert record["versions"]["torch"].startswith("2.") and record["seconds"] > 0
+
+
+def test_the_same_run_gives_the_same_numbers(smoke_study, tmp_path):
+    """From nothing, in another folder: every file of every stage, but for the record, is equal."""
+    again = open_study("something-mini", "smoke", runs=tmp_path)
+    again.ensure("compare")
+    for stage in STAGES:
+        assert again.provenance(stage)["data"] == smoke_study.provenance(stage)["data"], stage
+
+
+# --- what the stages put into their tables, recomputed
+
+
+@pytest.mark.parametrize("network", ["i3d", "clstm"])
+def test_scores_are_those_of_the_perturbed_clips(smoke_study, network):
+    clips, outputs = smoke_study.explained().batch()
+    net = smoke_study.network(network)
+    table = smoke_study.table(f"explain-{network}", "clips")
+    arrays = smoke_study.arrays(f"explain-{network}", "arrays")
+    masks = torch.from_numpy(arrays["mask"])
+    rows = torch.arange(len(clips))
+    scores = score_clips(net, clips)
+    guess = scores.argmax(1)
+    classes = np.array(smoke_study.explained().classes)
+    assert table["guess"].tolist() == classes[guess].tolist()
+    expected = {
+        "OS": scores[rows, guess],
+        "FS": score_clips(net, perturb(clips, freeze(masks)))[rows, guess],
+        "RS": score_clips(net, perturb(clips, reverse(masks)))[rows, guess],
+        "CS": scores[rows, outputs],
+    }
+    for name, values in expected.items():
+        assert table[name].to_numpy() == pytest.approx(values.numpy(), abs=1e-5), name
+    assert table["mask_length"].tolist() == (arrays["mask"] > 0.5).sum(1).tolist()
+    pd.testing.assert_frame_equal(drops(table), table[["drop_ratio", "drop_difference"]])
+    size = smoke_study.profile.size
+    assert arrays["saliency"].shape == (len(clips), smoke_study.profile.frames, size, size)
+
+
+def test_both_networks_explain_the_same_clips(smoke_study):
+    one, two = (smoke_study.table(f"explain-{n}", "clips") for n in ("i3d", "clstm"))
+    assert one["clip_id"].tolist() == two["clip_id"].tolist()
+    assert one["label"].value_counts().unique() == [smoke_study.profile.explained_clips]
+    assert smoke_study.explained().index["clip_id"].tolist() == one["clip_id"].tolist()
+
+
+def test_explained_clips_are_drawn_by_the_seed(smoke_study):
+    from types import SimpleNamespace
+
+    index = pd.DataFrame({"label": np.repeat([4, 36], 50)})
+    draw = [chosen_clips(SimpleNamespace(seed=s, explained_clips=5), index) for s in (0, 0, 1)]
+    assert draw[0].tolist() == draw[1].tolist() != draw[2].tolist()
+    assert index["label"].iloc[draw[0]].tolist() == [4] * 5 + [36] * 5
+    assert len(set(draw[0])) == 10
+
+
+def test_evaluation_is_of_the_validation_clips(smoke_study):
+    clips = smoke_study.clips("validation")
+    batch, outputs = clips.batch()
+    scores = score_clips(smoke_study.network("i3d"), batch.flip(2))
+    table = smoke_study.table("evaluate-i3d", "summary").set_index("direction")
+    share = (scores.argmax(1) == outputs).float().mean().item()
+    assert table.loc["reversed", "top1"] == pytest.approx(share)
+    stored = smoke_study.arrays("evaluate-i3d", "scores")["reversed"]
+    assert stored == pytest.approx(scores.numpy(), abs=1e-6)
+
+
+# --- the command line and Snakemake
+
+
+def vidlib(*arguments, runs):
+    return subprocess.run(
+        [sys.executable, "-m", "vidlib", *arguments],
+        env={**os.environ, "VIDLIB_RUNS": str(runs)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_line_makes_a_stage_and_says_where(tmp_path):
+    overrides = ("--set", "train_clips=1", "--set", "validation_clips=1")
+    found = vidlib("prepare", "--profile", "smoke", *overrides, runs=tmp_path)
+    assert found.returncode == 0, found.stderr
+    folder = found.stdout.splitlines()[-1]
+    assert os.path.isfile(os.path.join(folder, "frames.npy"))
+    status = vidlib("status", "--profile", "smoke", *overrides, runs=tmp_path).stdout
+    assert [line.split()[0] for line in status.splitlines()].count("current") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("trian-i3d",), "vidlib: unknown stage 'trian-i3d' (did you mean 'train-i3d'?)"),
+        (
+            ("render", "--profile", "big"),
+            "vidlib: unknown profile 'big'; allowed: smoke, quick, full",
+        ),
+        (("render", "--set", "seed=one"), "vidlib: seed is 'one': give a whole number"),
+    ],
+)
+def test_mistakes_at_the_command_line_get_one_sentence(arguments, message, tmp_path):
+    found = vidlib(*arguments, runs=tmp_path)
+    assert found.returncode == 2
+    assert found.stderr.startswith(message) and len(found.stderr.splitlines()) == 1
+    assert not any(tmp_path.iterdir())
+
+
+def jobs(output):
+    """Names of the rules that a dry run would run."""
+    return {
+        line.split()[1].rstrip(":")
+        for line in output.splitlines()
+        if line.startswith(("rule ", "localrule "))
+    }
+
+
+def test_snakemake_runs_what_an_edit_concerns_and_nothing_else(smoke_study, copy):
+    for name in ("runs", "_build"):
+        source = ROOT / name / "something-mini/smoke"
+        shutil.copytree(source, copy / name / "something-mini/smoke", dirs_exist_ok=True)
+    snakemake("--touch", "book", cwd=copy, profile="smoke")
+
+    def would_run():
+        return jobs(snakemake("--dry-run", "book", cwd=copy, profile="smoke").stdout)
+
+    pages = {f"page_{p.stem}" for p in (ROOT / "notebooks").glob("*.md")} | {"page_index"}
+    assert would_run() == set()
+
+    def after(file, old, new):
+        text = (copy / file).read_text()
+        edit(copy / file, old, new)
+        found = would_run()
+        (copy / file).write_text(text)
+        snakemake("--touch", "book", cwd=copy, profile="smoke")
+        return found
+
+    assert after("book/paper.md", "# ", "# Now: ") == {"book"}
+    assert after("notebooks/04_grad_cam.md", "# ", "# Now: ") == {"page_04_grad_cam", "book"}
+    assert after("vidlib/show/chart.py", "import html", "import html ") == pages | {"book"}
+    trained = {"stage_train_clstm", "stage_evaluate_clstm", "stage_explain_clstm", "stage_compare"}
+    edited = after("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()")
+    assert edited == trained | pages | {"book"}
