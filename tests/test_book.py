@@ -84,7 +84,7 @@ def test_every_page_fits_a_telephone(visit, file):
 @pytest.mark.browser
 @pytest.mark.parametrize("file", PLAYED)
 def test_players_play_and_scrub(visit, file):
-    page = visit(f"{file}.html")
+    page = visit(f"{file}.html", reduced_motion="reduce")  # or the first page begins of itself
     wait_until_drawn(page)
     player = page.locator("temporal-mask-player").first
     player.scroll_into_view_if_needed()
@@ -104,6 +104,16 @@ def test_players_play_and_scrub(visit, file):
         assert player.evaluate(marker) != start
     player.get_by_role("slider", name="Frame").fill("0")
     assert player.evaluate(pictures) == poster
+
+
+@pytest.mark.browser
+def test_the_first_page_plays_at_once_unless_less_motion_is_wanted(visit):
+    page = visit(f"{TOC['root']}.html")
+    page.wait_for_function("document.querySelector('temporal-mask-player').frame >= 3")
+    still = visit(f"{TOC['root']}.html", reduced_motion="reduce")
+    wait_until_drawn(still)
+    still.wait_for_timeout(800)
+    assert still.evaluate("document.querySelector('temporal-mask-player').frame") == 0
 
 
 @pytest.mark.browser

@@ -45,7 +45,7 @@ def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = N
     return player(rows, caption=caption)
 
 
-def explanation_player(study, position: int, *, caption: str | None = None) -> Player:
+def explanation_player(study, position: int, *, autoplay: bool = False) -> Player:
     """Return original, Grad-CAM and frozen clip of both networks, with mask line and scores.
 
     position: of the clip among those that are explained. Scores: OS, FS and RS of the guessed

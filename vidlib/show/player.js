@@ -92,6 +92,8 @@
     return `Mask: perturbed in frames ${spans.join(", ")}`;
   };
 
+  const lessMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
   class TemporalMaskPlayer extends HTMLElement {
     #figure = null;
     #sheet = new Image();
@@ -129,7 +131,7 @@
     play() {
       if (this.playing) return;
       // Readers who asked for less motion see one pass, not a loop.
-      const once = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      const once = lessMotion();
       const last = this.#figure.frames - 1;
       if (once && this.#frame === last) this.frame = 0;
       let due = performance.now() + this.#interval();
@@ -173,7 +175,11 @@
       box.addEventListener("keydown", (event) => this.#key(event));
       this.#showPlaying();
 
-      this.#sheet.onload = () => { this.frame = this.#frame; this.setAttribute("ready", ""); };
+      this.#sheet.onload = () => {
+        this.frame = this.#frame;
+        this.setAttribute("ready", "");
+        if (figure.autoplay && !lessMotion()) this.play();
+      };
       this.#sheet.onerror = () =>
         box.append(make("p", { class: "failed", role: "alert" }, "The pictures cannot be decoded."));
       this.#sheet.src = figure.sheet;

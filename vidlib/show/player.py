@@ -75,12 +75,14 @@ def player(
     caption: str,
     frame_numbers: Sequence[int] | None = None,
     fps: float = 5,
+    autoplay: bool = False,
 ) -> Player:
     """Return a playable figure of clips side by side, in step.
 
     All columns of all rows share one shape ``(T, H, W, 3)`` uint8. ``caption`` stands under the
     figure and is its text alternative: say what is to be seen. ``frame_numbers`` are the T frame
-    numbers in the source video, shown beside the count; ``fps`` is the speed at 1x.
+    numbers in the source video, shown beside the count; ``fps`` is the speed at 1x. With
+    ``autoplay`` it plays of itself, except for readers who asked for less motion.
 
     Raises ValueError that names the row and column for a wrong type, shape or dtype, for mask
     values outside [0, 1], and for lengths that disagree.
@@ -104,6 +106,7 @@ def player(
         "caption": caption,
         "frames": len(described[0]["columns"][0]["tiles"]),
         "fps": fps,
+        "autoplay": autoplay,
         "numbers": None if frame_numbers is None else [int(n) for n in frame_numbers],
         "width": width,
         "height": height,
