@@ -63,8 +63,16 @@ def build(source: Path, out: Path) -> Path:
 
 
 def _drop_live_parts(notebook: dict) -> None:
-    """Take out, in place, what only a live notebook can use: widgets and plotly's second copy."""
+    """Take out, in place, what only a live notebook can use: widgets and plotly's second copy.
+
+    Where the parameters are hidden, so are those that papermill gave.
+    """
     notebook["metadata"].pop("widgets", None)
+    tags = [cell["metadata"].setdefault("tags", []) for cell in notebook["cells"]]
+    if any({"parameters", "remove-cell"} <= set(of_cell) for of_cell in tags):
+        for of_cell in tags:
+            if "injected-parameters" in of_cell:
+                of_cell.append("remove-cell")
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.plotly.v1+json", None)

@@ -252,7 +252,7 @@ def test_prepared_clips_are_the_files(mini, tmp_path):
     clips = load_clips(tmp_path)
     assert len(clips) == 48 and clips.classes == sorted(CLASSES)
     for row in (0, 17, 47):
-        expected = read_clip(clips.index["path"][row], 6, (24, 24))
+        expected = read_clip(index["path"][row], 6, (24, 24))
         assert np.array_equal(clips.frames[row], expected)
         clip, output = clips[row]
         assert clips.classes[output] == clips.index["label"][row]

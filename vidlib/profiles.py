@@ -15,18 +15,18 @@ class Profile:
     """
 
     render_size: int = 112
-    train_clips: int = 60
+    train_clips: int = 100
     validation_clips: int = 20
     frames: int = 16
     size: int = 56
     i3d_width: float = 0.25
     i3d_strides: tuple[int, ...] = (2, 2, 2, 1, 1)
     i3d_dropout: float = 0.5
-    i3d_epochs: int = 10
+    i3d_epochs: int = 6
     i3d_lr: float = 1e-3
     clstm_hidden: int = 16
     clstm_strides: tuple[int, ...] = (2, 1, 1)
-    clstm_epochs: int = 6
+    clstm_epochs: int = 5
     clstm_lr: float = 2e-3
     batch_size: int = 8
     weight_decay: float = 0.01

@@ -75,8 +75,9 @@ def prepare_clips(
 ) -> None:
     """Sample, resize and store the clips of an index under a folder, for `load_clips`.
 
-    Writes frames.npy (N, frames, H, W, 3) uint8, index.parquet, and quarantine.parquet: clips that
-    could not be decoded, with the reason; they are in neither of the others. Goes on where a killed
+    Writes frames.npy (N, frames, H, W, 3) uint8, index.parquet (without the paths: it is the same
+    wherever the videos lie), and quarantine.parquet: clips that could not be decoded, with the
+    reason; they are in neither of the others. Goes on where a killed
     call was. Raises ValueError where no clip of some split can be decoded.
     """
     folder = Path(folder)
@@ -114,7 +115,7 @@ def prepare_clips(
     if not good.all():
         print(f"{(~good).sum()} of {len(index)} clips cannot be decoded and are left out")
     index[~good].assign(reason=reason[~good]).to_parquet(folder / "quarantine.parquet")
-    index[good].reset_index(drop=True).to_parquet(folder / "index.parquet")
+    index[good].drop(columns="path").reset_index(drop=True).to_parquet(folder / "index.parquet")
     if good.all():
         os.replace(array, folder / "frames.npy")
     else:

@@ -72,9 +72,8 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Playe
         }
         rows.append(Row(title, columns, arrays["mask"][position], scores))
     label = clips.index["label_name"].iloc[position]
-    return player(
-        rows, caption=caption or f"{label}: clip {clips.index['clip_id'].iloc[position]}."
-    )
+    caption = f"{label}: clip {clips.index['clip_id'].iloc[position]} of the validation split."
+    return player(rows, caption=caption, autoplay=autoplay)
 
 
 def learning_curves(history: pd.DataFrame, title: str) -> Chart:
