@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 
 from vidlib.explain import freeze, perturb, score_clips
@@ -101,15 +102,13 @@ def test_the_scrubber_answers_with_the_networks_own_score(smoke_study):
     scrubber.frames.value = (2, 9)
     net = smoke_study.network("clstm")
     guess = score_clips(net, clips[3:4])[0].argmax()
-    mask = freeze_window = np.zeros(clips.shape[2], np.float32)
-    freeze_window[2:10] = 1
+    mask = np.zeros(clips.shape[2], np.float32)
+    mask[2:10] = 1
     assert np.array_equal(window(clips.shape[2], 2, 9), mask)
-    import torch
-
     frozen = perturb(clips[3:4], freeze(torch.from_numpy(mask)[None]))
     assert scrubber.score == pytest.approx(score_clips(net, frozen)[0, guess].item(), abs=1e-5)
     assert f"{scrubber.score:.3f} now" in scrubber.answer.value.replace("</b>", "")
     before = bytes(scrubber.strip.value)
     scrubber.perturbation.value = "reverse"
     assert bytes(scrubber.strip.value) != before
-    assert scrubber.strip.value.startswith(b"\x89PNG")
+    assert bytes(scrubber.strip.value).startswith(b"\x89PNG")
