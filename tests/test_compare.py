@@ -177,12 +177,18 @@ def test_saliency_is_held_against_the_right_frame():
 
 def test_event_overlap_by_hand():
     # 31 frames, 16 sampled: every second one; the event takes frames 10 to 19, samples 5 to 9
-    mask = np.zeros(16)
+    mask, start = np.zeros(16), np.zeros(16)
     mask[8:12] = 0.9
     mask[0] = 0.4
-    found = event_overlap(mask, 31, (10, 20))
-    assert found == pytest.approx({"mask_in_event": 0.5, "event_share": 5 / 16})
-    assert np.isnan(event_overlap(np.zeros(16), 31, (10, 20))["mask_in_event"])
+    start[5:10] = 1
+    found = event_overlap(mask, start, 31, (10, 20))
+    # of the 13 places of four frames, those from 2 to 9 meet the event in 1 2 3 4 4 3 2 1 frames
+    random = (1 + 2 + 3 + 4 + 4 + 3 + 2 + 1) / (13 * 4)
+    assert found == pytest.approx(
+        {"mask_in_event": 0.5, "start_in_event": 1.0, "random_in_event": random}
+    )
+    empty = event_overlap(np.zeros(16), start, 31, (10, 20))
+    assert np.isnan(empty["mask_in_event"]) and np.isnan(empty["random_in_event"])
 
 
 def test_the_paper_drops_by_what_it_says():

@@ -274,6 +274,17 @@ def test_a_killed_preparation_goes_on(mini, tmp_path):
     assert files(part) == files(tmp_path / "whole")
 
 
+def test_a_mended_file_is_tried_again(mini, tmp_path):
+    index = read_something(mini)
+    lost = index["split"] == "validation"
+    moved = index.copy()
+    moved.loc[lost, "path"] = str(tmp_path / "gone.webm")
+    with pytest.raises(ValueError, match="no clip of the validation split"):
+        prepare_clips(moved, tmp_path / "out", frames=4, size=(16, 16), processes=1)
+    prepare_clips(index, tmp_path / "out", frames=4, size=(16, 16), processes=1)
+    assert len(load_clips(tmp_path / "out")) == len(index)
+
+
 def test_broken_files_are_left_out_and_listed(mini, tmp_path, capsys):
     index = read_something(mini)
     bad = tmp_path / "bad.webm"

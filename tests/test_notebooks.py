@@ -105,6 +105,7 @@ def test_the_scrubber_answers_with_the_networks_own_score(smoke_study):
     mask = np.zeros(clips.shape[2], np.float32)
     mask[2:10] = 1
     assert np.array_equal(window(clips.shape[2], 2, 9), mask)
+    assert abs(score_clips(net, clips[3:4])[0, guess].item() - scrubber.score) > 1e-4
     frozen = perturb(clips[3:4], freeze(torch.from_numpy(mask)[None]))
     assert scrubber.score == pytest.approx(score_clips(net, frozen)[0, guess].item(), abs=1e-5)
     assert f"{scrubber.score:.3f} now" in scrubber.answer.value.replace("</b>", "")

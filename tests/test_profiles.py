@@ -7,7 +7,9 @@ from vidlib.study import open_study
 
 
 def test_overrides_are_typed_and_leave_the_profile_alone():
-    profile = resolve_profile("quick", {"seed": 3.0, "mask_lr": 1, "i3d_strides": [2, 2, 2, 1, 1]})
+    profile = resolve_profile(
+        "quick", {"seed": 3.0, "mask_lr": 1, "i3d_strides": "[2, 2, 2, 1, 1]"}
+    )
     assert (profile.seed, type(profile.seed)) == (3, int)
     assert (profile.mask_lr, type(profile.mask_lr)) == (1.0, float)
     assert profile.i3d_strides == (2, 2, 2, 1, 1)
@@ -26,7 +28,10 @@ def test_overrides_are_typed_and_leave_the_profile_alone():
         ("quick", {"frames": 3}, "frames is 3: give at least 4"),
         ("quick", {"seed": -1}, "seed is -1: it must be at least 0"),
         ("quick", {"i3d_lr": 0}, "i3d_lr is 0: it must be above 0"),
-        ("quick", {"i3d_lr": float("nan")}, "i3d_lr is nan: it must be above 0"),
+        ("quick", {"i3d_lr": float("nan")}, "i3d_lr is nan: give a finite number"),
+        ("quick", {"seed": float("inf")}, "seed is inf: give a finite number"),
+        ("quick", {"seed": 2**40}, "seed is 1099511627776: it must be below"),
+        ("quick", {"i3d_strides": "2;2"}, "i3d_strides is '2;2': give a list of whole"),
         ("quick", {"i3d_dropout": 1}, "i3d_dropout is 1.0: it must be below 1"),
         ("quick", {"render_size": 113}, "render_size is 113: give an even number"),
         ("quick", {"clstm_strides": [2, 0]}, r"clstm_strides is \[2, 0\]: give a list of whole"),

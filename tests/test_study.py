@@ -192,6 +192,18 @@ def test_a_killed_stage_is_taken_up_where_it_was(tmp_path, monkeypatch):
     assert (study.ensure("slow") / "calls").read_text() == "xx"
 
 
+def test_code_that_changed_under_a_process_is_refused(tmp_path, monkeypatch):
+    """Its result would be stored under the key of code that did not make it."""
+    from vidlib import study as module
+
+    monkeypatch.setitem(STAGES, "slow", Stage(slow, (), modules=("vidlib.data.draw",)))
+    study = Study("something-mini", "smoke", {}, tmp_path)
+    monkeypatch.setattr(module, "IMPORTED", 0.0)
+    with pytest.raises(RuntimeError, match=r"vidlib/data/draw\.py.* changed after this process"):
+        study.ensure("slow")
+    assert not study.is_current("slow") and not list(tmp_path.rglob("calls"))
+
+
 def test_the_run_is_recorded(smoke_study):
     record = smoke_study.provenance("train-clstm")
     assert record["key"] == smoke_study.key("train-clstm")
@@ -230,6 +242,8 @@ def test_scores_are_those_of_the_perturbed_clips(smoke_study, network):
         "RS": score_clips(net, perturb(clips, reverse(masks)))[rows, guess],
         "CS": scores[rows, outputs],
     }
+    for one, other in (("OS", "FS"), ("OS", "RS"), ("FS", "RS")):  # or they could be swapped
+        assert (expected[one] - expected[other]).abs().max() > 1e-3
     for name, values in expected.items():
         assert table[name].to_numpy() == pytest.approx(values.numpy(), abs=1e-5), name
     assert table["mask_length"].tolist() == (arrays["mask"] > 0.5).sum(1).tolist()
@@ -259,6 +273,7 @@ def test_evaluation_is_of_the_validation_clips(smoke_study):
     clips = smoke_study.clips("validation")
     batch, outputs = clips.batch()
     scores = score_clips(smoke_study.network("i3d"), batch.flip(2))
+    assert (scores - score_clips(smoke_study.network("i3d"), batch)).abs().max() > 1e-3
     table = smoke_study.table("evaluate-i3d", "summary").set_index("direction")
     share = (scores.argmax(1) == outputs).float().mean().item()
     assert table.loc["reversed", "top1"] == pytest.approx(share)

@@ -81,34 +81,3 @@ def _hash(text: str) -> str:
 
 def _source(function: Callable) -> str:
     return textwrap.dedent(inspect.getsource(function))
-
-
-def _meaning(source: str) -> str:
-    """Return code as its syntax tree, without comments, layout and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0] = ast.Pass()
-    return ast.dump(tree)
-
-
-def _imports(source: str) -> set[str]:
-    """Return the vidlib modules that code imports, wherever in it."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vidlib":
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            found |= {a.name for a in node.names if a.name.split(".")[0] == "vidlib"}
-    return found
-
-
-def _module_file(module: str, package: Path) -> Path | None:
-    path = package.parent.joinpath(*module.split("."))
-    if path.with_suffix(".py").is_file():
-        return path.with_suffix(".py")
-    initial = path / "__init__.py"
-    return initial if initial.is_file() and module != "vidlib" else None

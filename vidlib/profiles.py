@@ -1,6 +1,9 @@
 """Profiles: every setting of the study in one typed, frozen record; any field can be overridden."""
 
+import ast
+import contextlib
 import difflib
+import math
 import types
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -46,13 +49,17 @@ PROFILES = {
         train_clips=2,
         validation_clips=2,
         size=32,
-        i3d_width=0.05,
+        # Hardly trained, but so that every network's answer depends on its clip.
+        i3d_width=0.1,
         i3d_strides=(2, 2, 1, 1, 1),
-        i3d_epochs=2,
+        i3d_epochs=8,
+        i3d_lr=0.01,
         clstm_hidden=4,
-        clstm_epochs=2,
+        clstm_epochs=4,
+        clstm_lr=0.02,
+        batch_size=2,
         explained_clips=1,
-        mask_iterations=4,
+        mask_iterations=8,
     ),
     "quick": QUICK,
     "full": replace(
@@ -76,26 +83,27 @@ PROFILES = {
 _AT_LEAST_ZERO = {"weight_decay", "mask_l1", "mask_tv", "mask_iterations", "seed", "i3d_dropout"}
 
 
-def _names(values) -> str:
-    return ", ".join(values)
-
-
 def unknown(kind: str, name: str, allowed) -> str:
     """Return one sentence about a name that is not allowed, with the nearest that is."""
     near = difflib.get_close_matches(str(name), list(allowed), n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown {kind} {name!r}{hint}; allowed: {_names(allowed)}"
+    return f"unknown {kind} {name!r}{hint}; allowed: {', '.join(allowed)}"
 
 
 def _check_field(name: str, kind, value):
     """Return the value as its field's type; raise ValueError where it cannot be that."""
-    if isinstance(kind, types.GenericAlias):  # tuple[int, ...]
+    if isinstance(kind, types.GenericAlias):  # tuple[int, ...]; a string from a command line
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError, SyntaxError):
+                value = ast.literal_eval(value)
         if isinstance(value, int) and not isinstance(value, bool):
             value = (value,)
         if not isinstance(value, list | tuple) or not all(type(v) is int and v > 0 for v in value):
             raise ValueError(f"{name} is {value!r}: give a list of whole numbers of at least 1")
         return tuple(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}: give a finite number")
     if not number or (kind is int and value != int(value)):
         raise ValueError(f"{name} is {value!r}: give a {'whole ' if kind is int else ''}number")
     if not value >= 0 or (value == 0 and name not in _AT_LEAST_ZERO):
@@ -123,6 +131,8 @@ def resolve_profile(name: str, overrides: dict[str, object] | None = None) -> Pr
         raise ValueError(
             f"render_size is {profile.render_size}: give an even number of pixels, at least 32"
         )
+    if profile.seed >= 2**32:
+        raise ValueError(f"seed is {profile.seed}: it must be below {2**32}")
     if profile.frames < 4:
         raise ValueError(f"frames is {profile.frames}: give at least 4")
     if profile.i3d_dropout >= 1:

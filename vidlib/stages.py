@@ -103,11 +103,11 @@ def evaluate(p, inputs, folder: Path, network: str) -> None:
     from vidlib.compare.accuracy import DIRECTIONS, per_class, summary
     from vidlib.data.clips import load_clips
     from vidlib.explain.scores import score_clips
-    from vidlib.models.store import load_network
+    from vidlib.models.store import best_device, load_network
 
     clips = load_clips(inputs["prepare"])
     validation = clips.split("validation")
-    net = load_network(inputs[f"train-{network}"])
+    net = load_network(inputs[f"train-{network}"]).to(best_device())
     batch, outputs = validation.batch()
     scores = {"forward": score_clips(net, batch), "reversed": score_clips(net, batch.flip(2))}
     rows = [{"direction": d, **summary(scores[d], outputs)} for d in DIRECTIONS]
@@ -124,10 +124,10 @@ def evaluate(p, inputs, folder: Path, network: str) -> None:
 def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
     """Return the rows of the clips to explain: so many of each class, drawn by the seed."""
     rng = np.random.default_rng(p.seed)
-    rows = [
-        rng.choice(np.flatnonzero(index["label"] == label), p.explained_clips, replace=False)
-        for label in sorted(index["label"].unique())
-    ]
+    rows = []
+    for label in sorted(index["label"].unique()):
+        there = np.flatnonzero(index["label"] == label)  # fewer, where some cannot be decoded
+        rows.append(rng.choice(there, min(p.explained_clips, len(there)), replace=False))
     return np.concatenate(rows)
 
 
@@ -140,15 +140,15 @@ def explain(p, inputs, folder: Path, network: str) -> None:
     from vidlib.explain.masks import learn_masks
     from vidlib.explain.perturb import perturb, reverse
     from vidlib.explain.scores import score_clips
-    from vidlib.models.store import load_network
+    from vidlib.models.store import best_device, load_network
 
     clips = load_clips(inputs["prepare"])
     validation = clips.split("validation")
     chosen = validation.subset(chosen_clips(p, validation.index))
-    net = load_network(inputs[f"train-{network}"])
+    net = load_network(inputs[f"train-{network}"]).to(best_device())
     batch, outputs = chosen.batch()
 
-    saliency, masks, parts = [], [], []
+    saliency, masks, starts, parts = [], [], [], []
     for number, rows in enumerate(torch.arange(len(batch)).split(16)):
         part = folder / f"part_{number}.npz"  # a killed run goes on from the last of these
         if not part.exists():
@@ -183,13 +183,14 @@ def explain(p, inputs, folder: Path, network: str) -> None:
             masks.append(arrays["mask"])
             columns = ("OS", "FS", "RS", "CS", "loss", "guess")
             parts.append(pd.DataFrame({name: arrays[name] for name in columns}))
-            parts[-1]["start_length"] = arrays["start"].sum(1)
+            starts.append(arrays["start"])
 
-    saliency, masks = np.concatenate(saliency), np.concatenate(masks)
+    saliency, masks, starts = map(np.concatenate, (saliency, masks, starts))
     table = chosen.index[["clip_id", "label", "label_name"]].join(
         pd.concat(parts, ignore_index=True)
     )
     table["guess"] = np.array(clips.classes)[table["guess"]]
+    table["start_length"] = starts.sum(1)
     table["mask_length"] = (masks > 0.5).sum(1)
     table["mask_sum"] = masks.sum(1)
     table["mask_above_0.1"] = (masks > 0.1).sum(1)
@@ -197,18 +198,23 @@ def explain(p, inputs, folder: Path, network: str) -> None:
     truth = pd.read_parquet(inputs["render"] / "truth/clips.parquet").set_index("clip_id")
     states = pd.read_parquet(inputs["render"] / "truth/states.parquet")
     by_clip = dict(tuple(states[states["clip_id"].isin(table["clip_id"])].groupby("clip_id")))
+    total = saliency.sum(0, dtype=float)
     rows = []
-    for clip_id, maps, mask in zip(table["clip_id"], saliency / 255, masks, strict=True):
+    for clip_id, maps, mask, start in zip(table["clip_id"], saliency, masks, starts, strict=True):
         true = truth.loc[clip_id]
+        event = (true["event_start"], true["event_stop"])
+        # What the network's average map of the other clips scores, which knows nothing of this.
+        blind = saliency_on_actors(total - maps, by_clip[clip_id])
         rows.append(
             {
-                **blob_statistics(maps),
-                **saliency_on_actors(maps, by_clip[clip_id]),
-                **event_overlap(mask, true["frames"], (true["event_start"], true["event_stop"])),
+                **blob_statistics(maps / 255),
+                **saliency_on_actors(maps / 255, by_clip[clip_id]),
+                **{f"{name}_blind": value for name, value in blind.items()},
+                **event_overlap(mask, start, true["frames"], event),
             }
         )
     table.join(pd.DataFrame(rows)).to_parquet(folder / "clips.parquet")
-    np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks)
+    np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks, start=starts)
     for part in folder.glob("part_*.npz"):
         part.unlink()
 

@@ -2,10 +2,11 @@
 
 A stage's results lie in runs/<dataset>/<profile>/<stage>/<key>, where the key is a hash of all that
 they depend on: the stage's own code, the vidlib modules that it imports and those that these
-import (comments and docstrings aside), the values of the profile's fields that it uses, and the
-keys of the stages before it. A result whose key is there is current; anything else is made, once,
-whoever asks: a notebook, the command line, Snakemake. Results of other parameters or older code
-lie beside it, untouched. A stage works in <key>.partial, where a killed one is taken up again.
+import (comments and docstrings aside), the values of the profile's fields that it uses, the
+versions of the libraries in `RECORDED`, and the keys of the stages before it. A result whose key
+is there is current; anything else is made, once, whoever asks: a notebook, the command line,
+Snakemake. Results of other parameters or older code lie beside it, untouched. A stage works in
+<key>.partial, where a killed one is taken up again.
 """
 
 import ast
@@ -32,6 +33,7 @@ from vidlib.profiles import overridden, resolve_profile, unknown
 from vidlib.stages import ARGUMENTS, STAGES, Stage
 
 ROOT = Path(__file__).resolve().parents[1]
+IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
 DATASETS = ("something-mini",)
 RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless")
 
@@ -58,7 +60,10 @@ class Study:
     def name(self) -> str:
         """The profile's name, with what is overridden: "quick", "quick+seed=1"."""
         changed = overridden(self.profile_name, self.profile)
-        words = [f"{k}={v}".replace(" ", "") for k, v in sorted(changed.items())]
+        words = [
+            f"{k}={'-'.join(map(str, v)) if isinstance(v, tuple) else v}"
+            for k, v in sorted(changed.items())
+        ]
         return "+".join([self.profile_name, *words])
 
     def _ingredients(self, stage: str) -> dict:
@@ -72,6 +77,7 @@ class Study:
             "modules": module_hashes(functions, what.modules, ROOT / "vidlib"),
             "parameters": {name: values[name] for name in what.fields},
             "upstream": {name: self.key(name) for name in what.upstream},
+            "versions": {name: version(name) for name in RECORDED},
         }
 
     def key(self, stage: str) -> str:
@@ -105,12 +111,25 @@ class Study:
             begin = time.time()
             values = asdict(self.profile)
             fields = SimpleNamespace(**{name: values[name] for name in what.fields})
+            self._refuse_changed_code(stage)
             what.run(fields, inputs, partial)
+            self._refuse_changed_code(stage)  # or lazily imported code may not be what was hashed
             self._write_provenance(stage, partial, time.time() - begin)
             if path.exists():  # without a record, so left by something else
                 shutil.rmtree(path)
             os.replace(partial, path)
         return path
+
+    def _refuse_changed_code(self, stage: str) -> None:
+        names = [*self._ingredients(stage)["modules"], "vidlib.stages"]
+        files = [ROOT.joinpath(*name.split(".")) for name in names]
+        files = [f / "__init__.py" if f.is_dir() else f.with_suffix(".py") for f in files]
+        changed = [str(f.relative_to(ROOT)) for f in files if f.stat().st_mtime > IMPORTED]
+        if changed:
+            raise RuntimeError(
+                f"{', '.join(changed)} changed after this process imported vidlib, so the result "
+                f"of {stage} would not be that of the code on disk: start anew (restart the kernel)"
+            )
 
     def _write_provenance(self, stage: str, folder: Path, seconds: float) -> None:
         record = {
@@ -118,7 +137,6 @@ class Study:
             "key": self.key(stage),
             "profile": self.name,
             "data": folder_hash(folder),
-            "versions": {name: version(name) for name in RECORDED},
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
@@ -174,13 +192,13 @@ def injected() -> dict[str, object]:
         return {}
     shell = get_ipython()
     cells = shell.user_ns.get("In", []) if shell else []
-    values: dict[str, object] = {}
-    for cell in cells:
-        if cell.startswith("# Parameters"):
-            for node in ast.parse(cell).body:
-                if isinstance(node, ast.Assign):
-                    values[node.targets[0].id] = ast.literal_eval(node.value)
-    return values
+    last = next((cell for cell in reversed(cells) if cell.startswith("# Parameters")), "")
+    names = [
+        node.targets[0].id
+        for node in ast.parse(last).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    ]
+    return {name: shell.user_ns[name] for name in names}
 
 
 def open_study(
@@ -199,4 +217,4 @@ def open_study(
     """
     extra = {k: v for k, v in injected().items() if k not in ("dataset", "profile", "overrides")}
     runs = runs or os.environ.get("VIDLIB_RUNS") or ROOT / "runs"
-    return Study(dataset, profile, {**(overrides or {}), **extra}, Path(runs))
+    return Study(dataset, profile, {**extra, **(overrides or {})}, Path(runs))

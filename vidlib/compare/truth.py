@@ -23,8 +23,9 @@ def saliency_on_actors(saliency: np.ndarray, states: pd.DataFrame) -> dict[str, 
 
     saliency: (T, H, H) in [0, 1]. states: the clip's rows of the truth table. Things are discs of
     their size. Returns actors and distractors (still or moving): the share of the saliency on them
-    divided by the share of the area that they cover, so that 1 is what a map that knows nothing
-    scores; NaN where there are none in view or the map is empty.
+    divided by the share of the area that they cover; NaN where there are none in view or the map is
+    empty. A uniform map scores 1. Things that act tend to be in the middle, so a map that merely
+    favours the middle scores more: compare with maps of other clips.
     """
     total = states["frame"].max() + 1
     frames = sample_frames(total, len(saliency))
@@ -38,18 +39,24 @@ def saliency_on_actors(saliency: np.ndarray, states: pd.DataFrame) -> dict[str, 
     return shares
 
 
-def event_overlap(mask: np.ndarray, frames: int, event: tuple[int, int]) -> dict[str, float]:
-    """Say how a temporal mask lies to the deciding event.
+def event_overlap(
+    mask: np.ndarray, start: np.ndarray, frames: int, event: tuple[int, int]
+) -> dict[str, float]:
+    """Say how a temporal mask lies to the deciding event, and how ignorant ones would.
 
-    mask: (T,) in [0, 1], on above 0.5, over sampled frames of a clip of `frames`. event: first
-    frame and the one after the last. Returns mask_in_event, the share of the mask's frames that lie
-    in the event (NaN for an empty mask), and event_share, the share of all sampled frames that do:
-    what a mask placed at random would score.
+    mask, and the window it was learned from, start: (T,) in [0, 1], on above 0.5, over sampled
+    frames of a clip of `frames`. event: first frame and the one after the last. Returns shares of
+    frames that lie in the event: mask_in_event, of the mask; start_in_event, of its start window;
+    random_in_event, of one stretch as long as the mask, on average over all places it can have.
+    Events lie near the middle of clips, so a random stretch scores more the longer it is. NaN for
+    an empty mask.
     """
     sampled = sample_frames(frames, len(mask))
     inside = (sampled >= event[0]) & (sampled < event[1])
-    on = np.asarray(mask) > 0.5
+    on, began = np.asarray(mask) > 0.5, np.asarray(start) > 0.5
+    stretches = np.lib.stride_tricks.sliding_window_view(inside, max(1, on.sum()))
     return {
         "mask_in_event": float(inside[on].mean()) if on.any() else np.nan,
-        "event_share": float(inside.mean()),
+        "start_in_event": float(inside[began].mean()) if began.any() else np.nan,
+        "random_in_event": float(stretches.mean()) if on.any() else np.nan,
     }

@@ -88,7 +88,8 @@ def prepare_clips(
         np.lib.format.open_memmap(array, "w+", np.uint8, shape).flush()
         done_file.touch()
     lines = [line.split("\t", 1) for line in done_file.read_text().splitlines() if "\t" in line]
-    reasons = {int(row): reason for row, reason in lines}
+    # Those that failed are tried again: the file may have been mended.
+    reasons = {int(row): reason for row, reason in lines if not reason}
     jobs = [
         (row, path, int(start), None if pd.isna(stop) else int(stop))
         for row, (path, start, stop) in enumerate(
@@ -116,12 +117,12 @@ def prepare_clips(
         print(f"{(~good).sum()} of {len(index)} clips cannot be decoded and are left out")
     index[~good].assign(reason=reason[~good]).to_parquet(folder / "quarantine.parquet")
     index[good].drop(columns="path").reset_index(drop=True).to_parquet(folder / "index.parquet")
+    done_file.unlink()  # first: without it a killed call starts anew, and finds nothing amiss
     if good.all():
         os.replace(array, folder / "frames.npy")
     else:
         np.save(folder / "frames.npy", np.load(array, mmap_mode="r")[good])
         array.unlink()
-    done_file.unlink()
 
 
 def load_clips(folder: Path, classes: list[int] | None = None) -> Clips:

@@ -35,3 +35,8 @@ def load_network(folder: Path) -> torch.nn.Module:
     network = build_network(recipe["network"], recipe["arguments"])
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval()
+
+
+def best_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

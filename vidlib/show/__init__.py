@@ -13,6 +13,8 @@ from vidlib.show.figures import (
     layer_table,
     learning_curves,
     mask_chart,
+    reversal_table,
+    right_and_wrong_player,
     short,
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
@@ -36,6 +38,8 @@ __all__ = [
     "mask_chart",
     "overlay",
     "player",
+    "reversal_table",
+    "right_and_wrong_player",
     "short",
     "upscale",
 ]

@@ -135,6 +135,46 @@ def confusion(guesses: pd.DataFrame, names: dict[int, str], title: str) -> Chart
     return chart(fig, alt=f"Confusion matrices of {title}, for clips forwards and reversed.")
 
 
+def reversal_table(per_class: pd.DataFrame) -> pd.DataFrame:
+    """Return what reversal does to each class, those that lose most first.
+
+    per_class: as `vidlib.compare.per_class` returns it. Columns: class, top-1, top-1 reversed,
+    reversed (the class it is then most often taken for), how often.
+    """
+    rows = per_class.set_index("label")
+    forward = rows[rows["direction"] == "forward"]
+    backward = rows[rows["direction"] == "reversed"]
+    names = forward["label_name"].map(short)
+    table = pd.DataFrame(
+        {
+            "class": names,
+            "top-1": forward["top1"],
+            "top-1 reversed": backward["top1"],
+            "reversed, most often taken for": backward["turns_into"].map(names),
+            "how often": backward["turns_into_share"],
+        }
+    )
+    return table.sort_values("top-1 reversed", kind="stable")
+
+
+def right_and_wrong_player(clips: Clips, guesses: pd.DataFrame, each: int = 4) -> Player:
+    """Return the first clips that a network names rightly and the first that it does not.
+
+    guesses: a row per clip, in order, with label and forward (what the network says).
+    """
+    right = guesses["label"] == guesses["forward"]
+    some = right.groupby(right).head(each).sort_values(ascending=False, kind="stable")
+    titles = [
+        f"{'right' if good else 'wrong'}: {short(clips.names[guesses['forward'][i]])}"
+        for i, good in some.items()
+    ]
+    caption = (
+        "The first validation clips that the network gets right, and the first it gets wrong. "
+        "Above each, what it says."
+    )
+    return clips_player(clips.subset(some.index.to_numpy()), titles=titles, caption=caption)
+
+
 def layer_table(network: torch.nn.Module, clip: torch.Tensor, depth: int = 1) -> pd.DataFrame:
     """Return name, output shape and parameters of a network's modules down to a depth.
 

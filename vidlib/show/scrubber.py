@@ -1,5 +1,7 @@
 """Scrub a temporal mask by hand, with the network answering: a live widget for JupyterLab."""
 
+import io
+
 import ipywidgets as widgets
 import numpy as np
 import torch
@@ -73,4 +75,6 @@ class Scrubber(widgets.VBox):
         edge = np.full((len(frames), 4, shown.shape[2], 3), (60, 150, 80), np.uint8)
         edge[mask > 0.5] = (200, 40, 40)
         strip = np.concatenate(list(np.concatenate([shown, edge], axis=1)), axis=1)
-        self.strip.value = Image.fromarray(strip)._repr_png_()
+        file = io.BytesIO()
+        Image.fromarray(strip).save(file, "png")
+        self.strip.value = file.getvalue()
