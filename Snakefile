@@ -59,6 +59,8 @@ for before, stage in zip([None, *STAGES], STAGES):
             f"stage_{stage.replace('-', '_')}"
         input:
             # One at a time, in their order: each uses every core, and two at once take far longer.
+            # `threads` does not see to it: Snakemake 9.15 forgets to count the cores of a job that
+            # is the only one ready, and gives them back when it ends.
             ancient(done(before)) if before else [],
         output:
             touch(done(stage)),
@@ -70,14 +72,15 @@ for before, stage in zip([None, *STAGES], STAGES):
             "python -m vidlib {params.stage} {params.flags}"
 
 
-for page, source in PAGES.items():
+for before, page in zip([None, *PAGES], PAGES):
 
-    # Cheap: whatever is heavy has been made by the stages.
+    # Cheap: whatever is heavy has been made by the stages. One at a time, too.
     rule:
         name:
             f"page_{page}"
         input:
-            source=source,
+            source=PAGES[page],
+            before=ancient(f"{BUILD}/notebooks/{before}.ipynb") if before else [],
             code=CODE,
             stages=[done(stage) for stage in STAGES],
         output:
@@ -86,7 +89,7 @@ for page, source in PAGES.items():
             flags=PARAMETERS,
             plain=f"{BUILD}/sources/{page}.ipynb",
             running=f"{BUILD}/running/{page}.ipynb",
-        threads: 1
+        threads: 2
         shell:
             "mkdir -p $(dirname {params.plain}) $(dirname {params.running}) && "
             "jupytext --quiet --to ipynb -o {params.plain} {input.source} && "
