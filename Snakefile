@@ -72,27 +72,22 @@ for before, stage in zip([None, *STAGES], STAGES):
             "python -m vidlib {params.stage} {params.flags}"
 
 
-for before, page in zip([None, *PAGES], PAGES):
+for page, source in PAGES.items():
 
-    # Cheap: whatever is heavy has been made by the stages. One at a time, too.
+    # Cheap: whatever is heavy has been made by the stages.
     rule:
         name:
             f"page_{page}"
         input:
-            source=PAGES[page],
-            before=ancient(f"{BUILD}/notebooks/{before}.ipynb") if before else [],
+            "book/execute.py",
+            source=source,
             code=CODE,
             stages=[done(stage) for stage in STAGES],
         output:
             f"{BUILD}/notebooks/{page}.ipynb",
         params:
+            build=BUILD,
             flags=PARAMETERS,
-            plain=f"{BUILD}/sources/{page}.ipynb",
-            running=f"{BUILD}/running/{page}.ipynb",
         threads: 2
         shell:
-            "mkdir -p $(dirname {params.plain}) $(dirname {params.running}) && "
-            "jupytext --quiet --to ipynb -o {params.plain} {input.source} && "
-            "papermill --no-progress-bar --cwd notebooks {params.flags} {params.plain} "
-            "{params.running} && "
-            "mv {params.running} {output}"
+            "python book/execute.py {input.source} {params.build} {params.flags}"
