@@ -8,6 +8,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported
 
 import pytest
+import torch
+from browser import chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,3 +40,19 @@ def smoke_study(smoke_book):
     from vidlib.study import open_study
 
     return open_study("something-mini", "smoke")
+
+
+@pytest.fixture
+def one_thread():
+    """Tiny tensors gain nothing from threads, which wait on each other where cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for all the pages of a module."""
+    with chromium() as browser:
+        yield browser

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 import yaml
-from browser import chromium, serve, watch
+from browser import serve, watch
 
 ROOT = Path(__file__).resolve().parent.parent
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -27,12 +27,6 @@ HEAVIEST = 3_000_000  # bytes of a page with its images, without scripts and sty
 def address(smoke_book):
     with serve(smoke_book) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

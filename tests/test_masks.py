@@ -9,14 +9,7 @@ from torch import nn
 
 from vidlib.explain import freeze, learn_masks, masks, reverse, score_clips, search_masks
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny tensors gain nothing from threads, which wait on each other where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Transition(nn.Module):

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from browser import chromium, serve, watch
+from browser import serve, watch
 from PIL import Image
 
 from vidlib.show import Player, Row, overlay, player, upscale
@@ -203,12 +203,6 @@ def example(fps=5, offset=0):
         for name in ("I3D", "C-LSTM")
     ]
     return player(rows, caption="Colours that tell the frame.", fps=fps)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
