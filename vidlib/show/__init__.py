@@ -18,6 +18,7 @@ from vidlib.show.figures import (
     short,
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
+from vidlib.show.sentences import versus
 
 __all__ = [
     "COLOURS",
@@ -42,4 +43,5 @@ __all__ = [
     "right_and_wrong_player",
     "short",
     "upscale",
+    "versus",
 ]
