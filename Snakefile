@@ -8,7 +8,6 @@
 
 import os
 import shlex
-from vidlib.stages import STAGES
 from vidlib.study import open_study
 
 settings = dict(config)
@@ -52,7 +51,7 @@ rule book:
         f"python book/build.py --executed {BUILD}/notebooks --out {BUILD}"
 
 
-for before, stage in zip([None, *STAGES], STAGES):
+for before, stage in zip([None, *study.stages], study.stages):
 
     rule:
         name:
@@ -82,7 +81,7 @@ for page, source in PAGES.items():
             "book/execute.py",
             source=source,
             code=CODE,
-            stages=[done(stage) for stage in STAGES],
+            stages=[done(stage) for stage in study.stages],
         output:
             f"{BUILD}/notebooks/{page}.ipynb",
         params:

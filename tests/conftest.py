@@ -12,6 +12,10 @@ import torch
 from browser import chromium
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared/data"
+real_data = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the real files of shared/data are absent"
+)
 
 
 def snakemake(*arguments: str, cwd: Path = ROOT, **settings) -> subprocess.CompletedProcess:
@@ -25,6 +29,22 @@ def snakemake(*arguments: str, cwd: Path = ROOT, **settings) -> subprocess.Compl
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
     return result
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Return the contents of all files under a folder."""
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory) -> Path:
+    """A something-mini of 48 clips; not to be changed."""
+    from vidlib.data import render_something_mini
+
+    root = tmp_path_factory.mktemp("mini")
+    counts = {"train": 2, "validation": 1}
+    render_something_mini(root, clips_per_class=counts, size=48, seed=3, processes=2)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,17 @@ from conftest import ROOT, snakemake
 from vidlib.compare import drops
 from vidlib.explain import freeze, perturb, reverse, score_clips
 from vidlib.keys import module_hashes
-from vidlib.stages import STAGES, Stage, chosen_clips
-from vidlib.study import Study, open_study
+from vidlib.stages import Stage, chosen_clips, stages_of
+from vidlib.study import open_study
 
 # --- keys
 
 
+STAGES = tuple(stages_of("something-mini"))
+
+
 def keys(study):
-    return {stage: study.key(stage) for stage in STAGES}
+    return {stage: study.key(stage) for stage in study.stages}
 
 
 def changed(one, other):
@@ -70,9 +73,9 @@ def copy(tmp_path_factory):
 
 def keys_in(folder):
     code = (
-        "import json; from vidlib.stages import STAGES; from vidlib.study import open_study;"
+        "import json; from vidlib.study import open_study;"
         "study = open_study('something-mini', 'smoke');"
-        "print(json.dumps({stage: study.key(stage) for stage in STAGES}))"
+        "print(json.dumps({stage: study.key(stage) for stage in study.stages}))"
     )
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     found = subprocess.run(
@@ -92,7 +95,9 @@ def edit(path, old, new):
     ("file", "old", "new", "made_anew"),
     [
         ("vidlib/data/draw.py", "SPRITE = 96", "SPRITE = 95", ALL),
-        ("vidlib/data/clips.py", "(127.5)", "(127.25)", ALL - {"render"}),
+        ("vidlib/data/clips.py", "(127.5)", "(127.25)", ALL - {"render", "prepare"}),
+        ("vidlib/data/prepare.py", "2 * MOST_SECONDS", "3 * MOST_SECONDS", ALL - {"render"}),
+        ("vidlib/data/kth.py", "range(1, 17)", "range(1, 16)", set()),
         ("vidlib/models/i3d.py", "eps=1e-3", "eps=1e-4", I3D),
         ("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()", CLSTM),
         ("vidlib/training.py", "pct_start=0.2", "pct_start=0.3", I3D | CLSTM),
@@ -140,14 +145,15 @@ def test_imports_are_followed_at_any_depth():
     }
 
 
-def test_a_stage_sees_only_the_fields_it_declares(tmp_path, monkeypatch):
+def test_a_stage_sees_only_the_fields_it_declares(tmp_path):
     def peek(p, inputs, folder):
         assert p.seed == 0
         print(p.frames)
 
-    monkeypatch.setitem(STAGES, "peek", Stage(peek, ("seed",)))
+    study = open_study("something-mini", "smoke", runs=tmp_path)
+    study.stages["peek"] = Stage(peek, ("seed",))
     with pytest.raises(AttributeError, match="frames"):
-        open_study("something-mini", "smoke", runs=tmp_path).ensure("peek")
+        study.ensure("peek")
 
 
 # --- results
@@ -164,9 +170,14 @@ def slow(p, inputs, folder):
         raise RuntimeError("killed")
 
 
+def slow_study(runs, **options):
+    study = open_study("something-mini", "smoke", runs=runs)
+    study.stages["slow"] = Stage(slow, (), **options)
+    return study
+
+
 def ensure_slow(runs):
-    STAGES["slow"] = Stage(slow, ())
-    Study("something-mini", "smoke", {}, runs).ensure("slow")
+    slow_study(runs).ensure("slow")
 
 
 def test_two_processes_make_a_result_once(tmp_path):
@@ -182,8 +193,7 @@ def test_two_processes_make_a_result_once(tmp_path):
 
 
 def test_a_killed_stage_is_taken_up_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setitem(STAGES, "slow", Stage(slow, ()))
-    study = Study("something-mini", "smoke", {}, tmp_path)
+    study = slow_study(tmp_path)
     monkeypatch.setenv("FAIL", "1")
     with pytest.raises(RuntimeError):
         study.ensure("slow")
@@ -196,8 +206,7 @@ def test_code_that_changed_under_a_process_is_refused(tmp_path, monkeypatch):
     """Its result would be stored under the key of code that did not make it."""
     from vidlib import study as module
 
-    monkeypatch.setitem(STAGES, "slow", Stage(slow, (), modules=("vidlib.data.draw",)))
-    study = Study("something-mini", "smoke", {}, tmp_path)
+    study = slow_study(tmp_path, modules=("vidlib.data.draw",))
     monkeypatch.setattr(module, "IMPORTED", 0.0)
     with pytest.raises(RuntimeError, match=r"vidlib/data/draw\.py.* changed after this process"):
         study.ensure("slow")

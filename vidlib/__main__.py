@@ -3,8 +3,10 @@
 import argparse
 import ast
 import sys
+import warnings
 
-from vidlib.study import STAGES, open_study
+from vidlib.data.index import DataWarning
+from vidlib.study import open_study
 
 
 def _setting(text: str) -> tuple[str, object]:
@@ -18,7 +20,7 @@ def _setting(text: str) -> tuple[str, object]:
 def main(arguments: list[str] | None = None) -> int:
     """Make the stage that is named, and what it needs; "status" says what is current."""
     parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__)
-    parser.add_argument("stage", help=f"status, or one of {', '.join(STAGES)}")
+    parser.add_argument("stage", help="status, or what it lists")
     parser.add_argument("--dataset", default="something-mini")
     parser.add_argument("--profile", default="quick")
     parser.add_argument(
@@ -31,10 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         help="override a field of the profile; may be given several times",
     )
     options = parser.parse_args(arguments)
+    warnings.simplefilter("always", DataWarning)  # even where others are silenced
     try:
         study = open_study(options.dataset, options.profile, dict(options.settings))
         if options.stage == "status":
-            for stage in STAGES:
+            for stage in study.stages:
                 print(f"{'current' if study.is_current(stage) else '-':8} {study.path(stage)}")
         else:
             print(study.ensure(options.stage))

@@ -75,6 +75,16 @@ def folder_hash(folder: Path) -> str:
     return total.hexdigest()
 
 
+def folder_state(folder: Path) -> str:
+    """Return one hash of the names, sizes and dates of all files under a folder, unread."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        stat = path.stat()
+        line = f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n"
+        total.update(line.encode(errors="surrogateescape"))
+    return total.hexdigest()
+
+
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

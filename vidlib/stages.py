@@ -6,6 +6,7 @@ depth, are what `vidlib.keys` hashes to tell whether its results are current.
 """
 
 import functools
+import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,19 +33,41 @@ def render(p, inputs, folder: Path) -> None:
     )
 
 
-def prepare(p, inputs, folder: Path) -> None:
-    """Read the data set as the original's reader does; sample and resize its clips."""
-    from vidlib.data.clips import prepare_clips
-    from vidlib.data.something import read_something
+LARGEST_CACHE = 64 * 2**30  # bytes of prepared clips; those of larger sets are streamed
 
-    index = read_something(inputs["render"])
+
+def prepare(p, inputs, folder: Path, dataset: str) -> None:
+    """Read the data set; sample and resize its clips, or, of a very large one, check them."""
+    from vidlib.data.prepare import prepare_clips
+
+    index = read_index(dataset, inputs["files"])
+    pd.DataFrame(index.attrs["problems"], columns=["problem", "count", "first"]).to_parquet(
+        folder / "problems.parquet"
+    )
+    # A test split has no labels.
+    index = index[index["label"].notna()].reset_index(drop=True).astype({"label": int})
     prepare_clips(
         index,
         folder,
         frames=p.frames,
         size=(p.size, p.size),
         processes=os.cpu_count() or 1,
+        cache=len(index) * p.frames * p.size**2 * 3 <= LARGEST_CACHE,
     )
+
+
+# Of each data set: the module and the function that read its layout, and whether it is rendered.
+DATASETS = {
+    "something-mini": ("vidlib.data.something", "read_something", True),
+    "something": ("vidlib.data.something", "read_something", False),
+    "kth": ("vidlib.data.kth", "read_kth", False),
+}
+
+
+def read_index(dataset: str, files: Path) -> pd.DataFrame:
+    """Return the index of a data set's files, by the reader of its layout."""
+    module, reader, _ = DATASETS[dataset]
+    return getattr(importlib.import_module(module), reader)(files)
 
 
 def i3d_arguments(p, classes: int) -> dict:
@@ -134,7 +157,6 @@ def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
 def explain(p, inputs, folder: Path, network: str) -> None:
     """Make Grad-CAM maps and temporal masks; score the clips frozen, and reversed, by the mask."""
     from vidlib.compare.explanations import blob_statistics, drops
-    from vidlib.compare.truth import event_overlap, saliency_on_actors
     from vidlib.data.clips import load_clips
     from vidlib.explain.gradcam import grad_cam
     from vidlib.explain.masks import learn_masks
@@ -195,28 +217,37 @@ def explain(p, inputs, folder: Path, network: str) -> None:
     table["mask_sum"] = masks.sum(1)
     table["mask_above_0.1"] = (masks > 0.1).sum(1)
     table = table.join(drops(table))
-    truth = pd.read_parquet(inputs["render"] / "truth/clips.parquet").set_index("clip_id")
-    states = pd.read_parquet(inputs["render"] / "truth/states.parquet")
+    table = table.join(pd.DataFrame([blob_statistics(maps / 255) for maps in saliency]))
+    if (inputs["files"] / "truth").is_dir():
+        table = table.join(against_truth(inputs["files"] / "truth", table, saliency, masks, starts))
+    table.to_parquet(folder / "clips.parquet")
+    np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks, start=starts)
+    for part in folder.glob("part_*.npz"):
+        part.unlink()
+
+
+def against_truth(truth: Path, table: pd.DataFrame, saliency, masks, starts) -> pd.DataFrame:
+    """Return how each clip's explanation lies to what happened in the clip."""
+    from vidlib.compare.truth import event_overlap, saliency_on_actors
+
+    clips = pd.read_parquet(truth / "clips.parquet").set_index("clip_id")
+    states = pd.read_parquet(truth / "states.parquet")
     by_clip = dict(tuple(states[states["clip_id"].isin(table["clip_id"])].groupby("clip_id")))
     total = saliency.sum(0, dtype=float)
     rows = []
     for clip_id, maps, mask, start in zip(table["clip_id"], saliency, masks, starts, strict=True):
-        true = truth.loc[clip_id]
+        true = clips.loc[clip_id]
         event = (true["event_start"], true["event_stop"])
         # What the network's average map of the other clips scores, which knows nothing of this.
         blind = saliency_on_actors(total - maps, by_clip[clip_id])
         rows.append(
             {
-                **blob_statistics(maps / 255),
                 **saliency_on_actors(maps / 255, by_clip[clip_id]),
                 **{f"{name}_blind": value for name, value in blind.items()},
                 **event_overlap(mask, start, true["frames"], event),
             }
         )
-    table.join(pd.DataFrame(rows)).to_parquet(folder / "clips.parquet")
-    np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks, start=starts)
-    for part in folder.glob("part_*.npz"):
-        part.unlink()
+    return pd.DataFrame(rows)
 
 
 def compare(p, inputs, folder: Path) -> None:
@@ -238,7 +269,8 @@ class Stage:
     """One step of the study.
 
     fields: those of the profile that it uses; it sees no others. upstream: stages whose results it
-    reads. modules: vidlib modules it uses beside those that its code imports.
+    reads; "files" is the data set itself, rendered or the original. modules: vidlib modules it uses
+    beside those that its code imports. helpers: functions of this module that it calls.
     """
 
     run: Callable
@@ -248,11 +280,20 @@ class Stage:
     helpers: tuple[Callable, ...] = ()
 
 
-def _stages() -> dict[str, Stage]:
-    stages = {
-        "render": Stage(render, ("render_size", "train_clips", "validation_clips", "seed")),
-        "prepare": Stage(prepare, ("frames", "size"), ("render",)),
-    }
+def stages_of(dataset: str) -> dict[str, Stage]:
+    """Return the stages of a data set's study by name, each after those that it needs."""
+    stages = {}
+    reader, _, rendered = DATASETS[dataset]
+    if rendered:
+        fields = ("render_size", "train_clips", "validation_clips", "seed")
+        stages["render"] = Stage(render, fields)
+    stages["prepare"] = Stage(
+        functools.partial(prepare, dataset=dataset),
+        ("frames", "size"),
+        ("files",),
+        (reader,),
+        (read_index,),
+    )
     own = {
         "i3d": ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_epochs", "i3d_lr"),
         "clstm": ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_epochs", "clstm_lr"),
@@ -272,13 +313,10 @@ def _stages() -> dict[str, Stage]:
         stages[f"explain-{name}"] = Stage(
             functools.partial(explain, network=name),
             masks,
-            ("render", *trained),
+            ("files", *trained),
             (),
-            (chosen_clips,),
+            (chosen_clips, against_truth),
         )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in NETWORKS)
     stages["compare"] = Stage(compare, (), seen)
     return stages
-
-
-STAGES = _stages()

@@ -26,15 +26,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from vidlib.data import kth, something
 from vidlib.data.clips import Clips, load_clips
-from vidlib.keys import code_hash, folder_hash, module_hashes
+from vidlib.keys import code_hash, folder_hash, folder_state, module_hashes
 from vidlib.models.store import build_network, load_network
 from vidlib.profiles import overridden, resolve_profile, unknown
-from vidlib.stages import ARGUMENTS, STAGES, Stage
+from vidlib.stages import ARGUMENTS, DATASETS, Stage, read_index, stages_of
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
-DATASETS = ("something-mini",)
+HOW_TO_GET = {"something": something.HOW_TO_GET, "kth": kth.HOW_TO_GET}
 RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless")
 
 
@@ -44,16 +45,25 @@ class Study:
     Make one with `open_study`, which checks all parameters before any work.
     """
 
-    def __init__(self, dataset: str, profile: str, overrides: dict[str, object], runs: Path):
+    def __init__(
+        self, dataset: str, profile: str, overrides: dict[str, object], runs: Path, data: Path
+    ):
         if dataset not in DATASETS:
             raise ValueError(unknown("dataset", dataset, DATASETS))
         self.dataset = dataset
+        self.stages = stages_of(dataset)
+        self.rendered = "render" in self.stages
+        self.runs, self.data = Path(runs), Path(data)
+        if not self.rendered and not self.files().is_dir():
+            raise FileNotFoundError(
+                f"the data set {dataset} is not in {self.files()} (VIDLIB_DATA in the environment "
+                f"can name another place than {self.data}). {HOW_TO_GET[dataset]}."
+            )
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides)
         for network, arguments in ARGUMENTS.items():
             with torch.device("meta"):
                 build_network(network, arguments(self.profile, 2))  # impossible sizes stop here
-        self.runs = Path(runs)
         self._keys: dict[str, str] = {}
 
     @property
@@ -67,7 +77,7 @@ class Study:
         return "+".join([self.profile_name, *words])
 
     def _ingredients(self, stage: str) -> dict:
-        what = _stage(stage)
+        what = self._stage(stage)
         functions = [getattr(what.run, "func", what.run), *what.helpers]
         values = asdict(self.profile)
         return {
@@ -83,9 +93,27 @@ class Study:
     def key(self, stage: str) -> str:
         """Return the hash of all that a stage's results depend on."""
         if stage not in self._keys:
-            text = json.dumps(self._ingredients(stage), sort_keys=True)
-            self._keys[stage] = hashlib.sha256(text.encode()).hexdigest()
+            if stage != "files":
+                text = json.dumps(self._ingredients(stage), sort_keys=True)
+                self._keys[stage] = hashlib.sha256(text.encode()).hexdigest()
+            elif self.rendered:
+                self._keys[stage] = self.key("render")
+            else:
+                self._keys[stage] = folder_state(self.files())
         return self._keys[stage]
+
+    def files(self) -> Path:
+        """Return the folder of the data set itself, which is rendered first where it can be."""
+        return self.ensure("render") if self.rendered else self.data / self.dataset
+
+    def index(self) -> pd.DataFrame:
+        """Return the index of the data set's files, as its reader returns it."""
+        return read_index(self.dataset, self.files())
+
+    def _stage(self, name: str) -> Stage:
+        if name not in self.stages:
+            raise ValueError(unknown("stage", name, self.stages))
+        return self.stages[name]
 
     def path(self, stage: str) -> Path:
         """Return the folder of a stage's current results, whether they are there or not."""
@@ -97,16 +125,18 @@ class Study:
 
     def ensure(self, stage: str) -> Path:
         """Return the folder of a stage's results, making them and what they need if need be."""
+        if stage == "files":
+            return self.files()
         path = self.path(stage)
         if self.is_current(stage):
             return path
-        inputs = {name: self.ensure(name) for name in _stage(stage).upstream}
+        inputs = {name: self.ensure(name) for name in self._stage(stage).upstream}
         partial = path.with_name(f"{path.name}.partial")
         partial.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f"{path.name}.lock")):
             if self.is_current(stage):  # made by another process while this one waited
                 return path
-            what = _stage(stage)
+            what = self._stage(stage)
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
             begin = time.time()
             values = asdict(self.profile)
@@ -174,12 +204,6 @@ class Study:
         return clips.subset(positions[ids].to_numpy())
 
 
-def _stage(name: str) -> Stage:
-    if name not in STAGES:
-        raise ValueError(unknown("stage", name, STAGES))
-    return STAGES[name]
-
-
 def injected() -> dict[str, object]:
     """Return the parameters that papermill injected into the running notebook, if it did.
 
@@ -207,14 +231,18 @@ def open_study(
     overrides: dict[str, object] | None = None,
     *,
     runs: Path | None = None,
+    data: Path | None = None,
 ) -> Study:
     """Return the study of a data set at a profile; its parameters are all checked here.
 
     overrides: values for any fields of `vidlib.profiles.Profile`. In a notebook that papermill
     runs, the parameters it injects count as overrides too. runs: where results lie, by default
-    what the environment variable VIDLIB_RUNS says, or runs/ in the repository. Raises ValueError,
-    before any work, for an unknown name or an impossible value.
+    what the environment variable VIDLIB_RUNS says, or runs/ in the repository. data: where the
+    folders of the original data sets lie, something and kth, by default what VIDLIB_DATA says, or
+    data/. Raises ValueError, before any work, for an unknown name or an impossible value, and
+    FileNotFoundError for an original data set that is not there, saying how to get it.
     """
     extra = {k: v for k, v in injected().items() if k not in ("dataset", "profile", "overrides")}
     runs = runs or os.environ.get("VIDLIB_RUNS") or ROOT / "runs"
-    return Study(dataset, profile, {**extra, **(overrides or {})}, Path(runs))
+    data = data or os.environ.get("VIDLIB_DATA") or ROOT / "data"
+    return Study(dataset, profile, {**extra, **(overrides or {})}, runs, data)

@@ -1,19 +1,37 @@
 """From video files to clips: rendered and original sets, one path."""
 
-from vidlib.data.clips import Clips, load_clips, prepare_clips, to_network
+from vidlib.data.clips import Batch, Clips, Frames, load_clips, stream_clips, to_network
+from vidlib.data.index import DataError, DataWarning
+from vidlib.data.kth import read_kth
+from vidlib.data.prepare import prepare_clips
 from vidlib.data.render import render_something_mini
 from vidlib.data.something import read_something
-from vidlib.data.video import VideoError, read_clip, sample_frames, write_webm
+from vidlib.data.video import (
+    VideoError,
+    decode_sequences,
+    promised_frames,
+    read_clip,
+    sample_frames,
+    write_webm,
+)
 
 __all__ = [
+    "Batch",
     "Clips",
+    "DataError",
+    "DataWarning",
+    "Frames",
     "VideoError",
+    "decode_sequences",
     "load_clips",
     "prepare_clips",
+    "promised_frames",
     "read_clip",
+    "read_kth",
     "read_something",
     "render_something_mini",
     "sample_frames",
+    "stream_clips",
     "to_network",
     "write_webm",
 ]

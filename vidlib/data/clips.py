@@ -1,16 +1,17 @@
-"""Prepared clips: the sampled, resized frames of a whole set in one memory-mapped array."""
+"""Clips as networks take them: out of a memory-mapped array, or streamed from their files."""
 
-import os
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+import functools
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import Dataset
-from tqdm import tqdm
+from torch.utils.data import DataLoader, Dataset
 
+from vidlib.data.index import DataWarning
 from vidlib.data.video import VideoError, read_clip
 
 
@@ -20,18 +21,46 @@ def to_network(frames: np.ndarray) -> torch.Tensor:
     return clips.to(torch.float32).div_(127.5).sub_(1.0).contiguous()
 
 
-class Clips(Dataset):
-    """Clips of an index that were prepared: item i is (clip (3, T, H, W) in [-1, 1], output).
+class Frames:
+    """The frames of some clips, read one clip at a time when they are asked for.
 
-    index: a row per clip, as read. frames: (N, T, H, W, 3) uint8. classes: official numbers in
+    `frames[i]` is clip i, (T, H, W, 3) uint8; `numpy.asarray(frames)` all of them, (N, T, H, W, 3).
+    Whether a clip comes out of an array on disk or is decoded from its file is not to be seen.
+    """
+
+    def __init__(self, read: Callable[[int], np.ndarray], rows: np.ndarray, shape: tuple[int, ...]):
+        """read: returns the clip of a row, of that shape. rows: of the clips, in their order."""
+        self.read, self.rows, self.shape = read, rows, (len(rows), *shape)
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """Return clip i; `VideoError` where it has to be decoded and cannot be."""
+        return self.read(int(self.rows[i]))
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """Return all clips in memory."""
+        return np.stack(list(self)).astype(dtype or np.uint8, copy=False)
+
+    def take(self, positions: np.ndarray) -> "Frames":
+        """Return the clips at these positions, still unread."""
+        return Frames(self.read, self.rows[positions], self.shape[1:])
+
+
+class Clips(Dataset):
+    """Clips of an index: item i is (clip (3, T, H, W) in [-1, 1], output).
+
+    index: a row per clip, as read. frames: of the same clips. classes: official numbers in
     increasing order; a network's output k stands for classes[k].
     """
 
-    def __init__(self, index: pd.DataFrame, frames: np.ndarray, classes: list[int]):
+    def __init__(self, index: pd.DataFrame, frames: Frames, classes: list[int]):
         self.index = index
         self.frames = frames
         self.classes = classes
-        self.outputs = np.searchsorted(classes, index["label"].to_numpy())
+        self.outputs = np.searchsorted(classes, index["label"].to_numpy(int))
         self.names = index.drop_duplicates("label").set_index("label")["label_name"].to_dict()
 
     def __len__(self) -> int:
@@ -44,9 +73,8 @@ class Clips(Dataset):
 
     def subset(self, rows: np.ndarray) -> "Clips":
         """Return the clips at these positions, in this order."""
-        chosen = Clips(
-            self.index.iloc[rows].reset_index(drop=True), self.frames[rows], self.classes
-        )
+        index = self.index.iloc[rows].reset_index(drop=True)
+        chosen = Clips(index, self.frames.take(rows), self.classes)
         chosen.names = self.names
         return chosen
 
@@ -59,80 +87,91 @@ class Clips(Dataset):
         return to_network(self.frames), torch.from_numpy(self.outputs).long()
 
 
-def _prepare_clip(job: tuple[int, str, int, int | None], *, frames, size, array: Path) -> str:
-    """Decode one clip into its row of the array; return why it could not be, or ''."""
-    row, path, start, stop = job
-    try:
-        clip = read_clip(path, frames, size, start, stop)
-    except VideoError as error:
-        return str(error)
-    np.load(array, mmap_mode="r+")[row] = clip
-    return ""
-
-
-def prepare_clips(
-    index: pd.DataFrame, folder: Path, *, frames: int, size: tuple[int, int], processes: int
-) -> None:
-    """Sample, resize and store the clips of an index under a folder, for `load_clips`.
-
-    Writes frames.npy (N, frames, H, W, 3) uint8, index.parquet (without the paths: it is the same
-    wherever the videos lie), and quarantine.parquet: clips that could not be decoded, with the
-    reason; they are in neither of the others. Goes on where a killed
-    call was. Raises ValueError where no clip of some split can be decoded.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    array, done_file = folder / "decoding.npy", folder / "decoding.txt"
-    shape = (len(index), frames, *size, 3)
-    if not done_file.exists():
-        np.lib.format.open_memmap(array, "w+", np.uint8, shape).flush()
-        done_file.touch()
-    lines = [line.split("\t", 1) for line in done_file.read_text().splitlines() if "\t" in line]
-    # Those that failed are tried again: the file may have been mended.
-    reasons = {int(row): reason for row, reason in lines if not reason}
-    jobs = [
-        (row, path, int(start), None if pd.isna(stop) else int(stop))
-        for row, (path, start, stop) in enumerate(
-            index[["path", "start", "stop"]].itertuples(index=False)
-        )
-        if row not in reasons
-    ]
-    work = partial(_prepare_clip, frames=frames, size=size, array=array)
-    bar = tqdm(total=len(index), initial=len(reasons), desc="decode", unit="clip")
-    with ProcessPoolExecutor(processes) as pool, done_file.open("a") as log, bar:
-        for (row, *_), reason in zip(jobs, pool.map(work, jobs, chunksize=8), strict=True):
-            reasons[row] = reason
-            log.write(f"{row}\t{reason}\n")
-            log.flush()
-            bar.update()
-    reason = pd.Series(reasons).sort_index().to_numpy()
-    good = reason == ""
-    for split in index["split"].unique():
-        here = (index["split"] == split).to_numpy()
-        if not good[here].any():
-            raise ValueError(
-                f"no clip of the {split} split could be decoded, first: {reason[here][0]}"
-            )
-    if not good.all():
-        print(f"{(~good).sum()} of {len(index)} clips cannot be decoded and are left out")
-    index[~good].assign(reason=reason[~good]).to_parquet(folder / "quarantine.parquet")
-    index[good].drop(columns="path").reset_index(drop=True).to_parquet(folder / "index.parquet")
-    done_file.unlink()  # first: without it a killed call starts anew, and finds nothing amiss
-    if good.all():
-        os.replace(array, folder / "frames.npy")
-    else:
-        np.save(folder / "frames.npy", np.load(array, mmap_mode="r")[good])
-        array.unlink()
-
-
 def load_clips(folder: Path, classes: list[int] | None = None) -> Clips:
-    """Return what `prepare_clips` wrote; frames stay on disk until they are used.
+    """Return the clips that `prepare_clips` found good; each is read when it is used.
 
     classes: the official numbers that the networks tell apart (default: those that occur).
     """
     folder = Path(folder)
-    if not (folder / "frames.npy").is_file():
+    if not (folder / "index.parquet").is_file() or (folder / "decoding.txt").exists():
         raise FileNotFoundError(f"{folder} holds no prepared clips; run the prepare stage first")
     index = pd.read_parquet(folder / "index.parquet")
-    frames = np.load(folder / "frames.npy", mmap_mode="r")
-    return Clips(index, frames, classes or sorted(index["label"].unique().tolist()))
+    frames, size = index.attrs["frames"], tuple(index.attrs["size"])
+    if (folder / "frames.npy").is_file():
+        read = np.load(folder / "frames.npy", mmap_mode="r").__getitem__
+    else:
+        places = index.set_index("row")[["path", "start", "stop"]]
+        read = functools.partial(_read_row, places, frames, size)
+    rows = index["row"].to_numpy()
+    classes = classes or sorted(index["label"].unique().tolist())
+    return Clips(index, Frames(read, rows, (frames, *size, 3)), classes)
+
+
+def _read_row(places: pd.DataFrame, frames: int, size: tuple[int, int], row: int) -> np.ndarray:
+    path, start, stop = places.loc[row]
+    return read_clip(path, frames, size, int(start), None if pd.isna(stop) else int(stop))
+
+
+class Batch(NamedTuple):
+    """Some clips for a network.
+
+    clips: (B, 3, T, H, W) in [-1, 1]. outputs: (B,) int64. positions: (B,) int64, in the clips that
+    are streamed. lost: why others, that belonged here, could not be read.
+    """
+
+    clips: torch.Tensor
+    outputs: torch.Tensor
+    positions: torch.Tensor
+    lost: list[str]
+
+
+class _Readable(Dataset):
+    """Positions turned into frames, or into why there are none."""
+
+    def __init__(self, frames: Frames):
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, i: int) -> tuple[int, np.ndarray | str]:
+        try:
+            return i, self.frames[i]
+        except VideoError as error:
+            return i, str(error)
+
+
+def _collate(items: list) -> tuple:
+    good = [(i, frames) for i, frames in items if not isinstance(frames, str)]
+    lost = [reason for _, reason in items if isinstance(reason, str)]
+    positions = torch.tensor([i for i, _ in good], dtype=torch.long)
+    frames = torch.from_numpy(np.stack([f for _, f in good])) if good else None
+    return frames, positions, lost
+
+
+def stream_clips(
+    clips: Clips, batch_size: int, *, workers: int, order: list[int] | None = None
+) -> Iterator[Batch]:
+    """Yield clips in batches, read by worker processes while the last batch is being used.
+
+    order: positions in the order wanted (default: as they stand). A clip that cannot be read is
+    left out, so that its batch is smaller, and is told of in the batch and, once all are through,
+    in a `DataWarning` that counts them.
+    """
+    loader = DataLoader(
+        _Readable(clips.frames),
+        batch_size,
+        sampler=range(len(clips)) if order is None else order,
+        num_workers=workers,
+        collate_fn=_collate,
+        generator=torch.Generator(),  # of its own: it takes nothing from the one that dropout uses
+    )
+    outputs = torch.from_numpy(clips.outputs).long()
+    lost = []
+    for frames, positions, reasons in loader:
+        lost += reasons
+        if frames is not None:
+            yield Batch(to_network(frames), outputs[positions], positions, reasons)
+    if lost:
+        message = f"{len(lost)} of {len(loader.sampler)} clips could not be read, first: {lost[0]}"
+        warnings.warn(message, DataWarning, stacklevel=2)

@@ -1,80 +1,115 @@
 """Read Something-something V2 in the layout of the original download.
 
 The folder holds something-something-v2-labels.json (name to number), -train.json and
--validation.json (lists of objects with id, label, template, placeholders) and the videos as
-20bn-something-something-v2/<id>.webm.
+-validation.json (lists of objects with id, label, template, placeholders), -test.json (ids alone)
+and the videos as 20bn-something-something-v2/<id>.webm.
 """
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pandas as pd
 
+from vidlib.data.index import DataError, Problems
+
 VIDEOS = "20bn-something-something-v2"
+LABELLED = ("train", "validation")
 HOW_TO_GET = (
     "Something-something V2 is licensed: ask for it at its publisher's page (Qualcomm AI "
-    "datasets), then unpack the label files and the videos into this folder"
+    "datasets), then put the label files and the folder of videos, unpacked, here"
 )
 
 
 def list_file(part: str) -> str:
-    """Return the name of the set's JSON file of a part: labels, train or validation."""
+    """Return the name of the set's JSON file of a part: labels, train, validation or test."""
     return f"something-something-v2-{part}.json"
 
 
-def _load(path: Path):
+def _load(path: Path, kind: type):
+    """Return what a JSON file holds; ValueError where that is not of this kind."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # of syntax or of encoding
         raise ValueError(f"{path} is not readable JSON ({error}); fetch it again") from error
+    if not isinstance(content, kind):
+        raise ValueError(f"{path} does not hold a JSON {kind.__name__}; fetch it again")
+    return content
 
 
-def read_something(root: Path, splits: tuple[str, ...] = ("train", "validation")) -> pd.DataFrame:
+def _labels(path: Path) -> dict[str, int]:
+    try:
+        return {name: int(number) for name, number in _load(path, dict).items()}
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: {error}; it should give each label its number") from error
+
+
+def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
     """Return the index of the set under root: a row per clip, in the order of its lists.
 
-    Columns: clip_id, path, start, stop (frames, 0-based, half-open; stop is missing where the clip
-    is the whole file), label (official number), label_name, split, group (missing: the set names no
-    persons), text (the label with its objects filled in). Raises FileNotFoundError naming every
-    file that is missing, ValueError for unreadable lists and for templates that no label matches.
+    Columns: clip_id, path, start, stop (frames, 0-based, half-open; stop is missing: a clip is the
+    whole file), label (official number; missing in the test split), label_name, split, group
+    (missing: the set names no persons), text (the label with its objects filled in). What is amiss
+    (lists that are absent or unreadable, entries without id or template or with a template that no
+    label matches, ids listed twice, entries without a video, videos without an entry) is left out,
+    counted in one `DataWarning` and listed in `index.attrs["problems"]`. Raises FileNotFoundError
+    where labels, videos or all lists are absent, `DataError` where the labels are unreadable, no
+    clip is left or, `strict`, anything is amiss.
     """
     root = Path(root)
-    needed = [root / list_file(part) for part in ("labels", *splits)]
-    missing = [str(path) for path in needed if not path.is_file()]
+    needed = [root / list_file("labels"), *(root / list_file(split) for split in LABELLED)]
+    absent = [path for path in needed if not path.is_file()]
     if not (root / VIDEOS).is_dir():
-        missing.append(str(root / VIDEOS))
-    if missing:
-        raise FileNotFoundError(f"missing: {', '.join(missing)}. {HOW_TO_GET}.")
-    numbers = {name: int(number) for name, number in _load(needed[0]).items()}
-    rows, unknown = [], []
-    for split in splits:
-        for entry in _load(root / list_file(split)):
-            name = entry["template"].replace("[", "").replace("]", "")
-            if name not in numbers:
-                unknown.append(f"{entry['id']} ({name})")
+        absent.append(root / VIDEOS)
+    if absent and not (set(absent) < set(needed[1:])):
+        raise FileNotFoundError(f"missing: {', '.join(map(str, absent))}. {HOW_TO_GET}.")
+    labels = _labels(needed[0])
+    problems = Problems(root, HOW_TO_GET)
+    files = {entry.name for entry in os.scandir(root / VIDEOS)}
+    seen, rows = set(), []
+    for split in (*LABELLED, "test"):
+        path = root / list_file(split)
+        if not path.is_file():
+            if split in LABELLED:
+                problems.add("absent list", path.name)
+            continue
+        try:
+            entries = _load(path, list)
+        except ValueError as error:
+            problems.add("unreadable list", str(error))
+            continue
+        for number, entry in enumerate(entries):
+            row = _row(entry, split, labels)
+            if isinstance(row, str):
+                problems.add(row, f"{path.name}, entry {number}: {str(entry)[:80]}")
                 continue
-            rows.append(
-                {
-                    "clip_id": str(entry["id"]),
-                    "path": str(root / VIDEOS / f"{entry['id']}.webm"),
-                    "label": numbers[name],
-                    "label_name": name,
-                    "split": split,
-                    "text": entry["label"],
-                }
-            )
-    if unknown:
-        raise ValueError(
-            f"{len(unknown)} entries have a template that {list_file('labels')} does not list, "
-            f"first {unknown[0]}: take lists and labels from the same release"
-        )
-    absent = [row["path"] for row in rows if not Path(row["path"]).is_file()]
-    if absent:
-        raise FileNotFoundError(
-            f"{len(absent)} of {len(rows)} listed videos are missing, first {absent[0]}. "
-            f"{HOW_TO_GET}."
-        )
-    index = pd.DataFrame(rows)
-    index.insert(2, "start", 0)
-    index.insert(3, "stop", pd.array([pd.NA] * len(index), dtype="Int64"))
-    index.insert(7, "group", pd.NA)
-    return index
+            file = f"{row['clip_id']}.webm"
+            if file in seen:
+                problems.add("ids listed twice", f"{row['clip_id']} in {path.name}")
+                continue
+            seen.add(file)
+            if file in files:
+                rows.append({**row, "path": str(root / VIDEOS / file)})
+            else:
+                problems.add("listed videos absent", str(root / VIDEOS / file))
+    for file in sorted(files - seen):
+        problems.add("videos that no list names", str(root / VIDEOS / file))
+    return problems.settle(rows, strict)
+
+
+def _row(entry: object, split: str, labels: dict[str, int]) -> dict | str:
+    """Return an entry's part of the index, or what is wrong with it."""
+    number = entry.get("id") if isinstance(entry, dict) else None
+    if not re.fullmatch(r"\w+", str(number or "")):
+        return "entries without an id"
+    row = {"clip_id": str(number), "start": 0, "stop": None, "split": split, "group": None}
+    if split == "test":
+        return {**row, "label": None, "label_name": None, "text": None}
+    template = entry.get("template")
+    if not isinstance(template, str):
+        return "entries without a template"
+    name = template.replace("[", "").replace("]", "")
+    if name not in labels:
+        return f"entries whose template {list_file('labels')} does not list"
+    return {**row, "label": labels[name], "label_name": name, "text": entry.get("label")}

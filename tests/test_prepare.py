@@ -1,0 +1,301 @@
+"""Prepared and streamed clips: the same frames, whatever is killed, broken or mended in between."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT, files
+from videos import encode, numbered
+
+from vidlib.data import (
+    DataWarning,
+    VideoError,
+    load_clips,
+    prepare_clips,
+    read_clip,
+    read_something,
+    stream_clips,
+    to_network,
+)
+from vidlib.data import prepare as module
+from vidlib.data.scenes import CLASSES
+
+
+def prepare(index, folder, *, frames=4, size=(16, 16), processes=2, **options):
+    prepare_clips(index, folder, frames=frames, size=size, processes=processes, **options)
+    return load_clips(folder)
+
+
+@pytest.fixture
+def index(mini):
+    return read_something(mini)
+
+
+# --- prepared
+
+
+def test_prepared_clips_are_the_files(index, tmp_path):
+    clips = prepare(index, tmp_path, frames=6, size=(24, 20))
+    assert len(clips) == 48 and clips.classes == sorted(CLASSES)
+    for row in range(48):
+        expected = read_clip(index["path"][row], 6, (24, 20))
+        assert np.array_equal(clips.frames[row], expected)
+        clip, output = clips[row]
+        assert clips.classes[output] == clips.index["label"][row]
+        assert torch.equal(clip, to_network(expected))
+    assert clips.frames.shape == (48, 6, 24, 20, 3)
+    batch, outputs = clips.batch()
+    assert torch.equal(batch[7], clips[7][0]) and outputs[7] == clips[7][1]
+
+
+def test_lengths_are_those_of_the_truth(mini, index, tmp_path):
+    clips = prepare(index, tmp_path)
+    truth = pd.read_parquet(mini / "truth/clips.parquet").set_index("clip_id")["frames"]
+    assert clips.index["length"].tolist() == truth[clips.index["clip_id"]].tolist()
+
+
+def test_nothing_is_read_before_it_is_used(index, tmp_path):
+    """A memory map: a subset of a subset is rows of the same array."""
+    clips = prepare(index, tmp_path)
+    some = clips.split("validation").subset(np.array([5, 2]))
+    assert some.frames.shape == (2, 4, 16, 16, 3)
+    assert isinstance(some.frames[0], np.memmap)
+    expected = read_clip(index[index["split"] == "validation"]["path"].iloc[5], 4, (16, 16))
+    assert np.array_equal(some.frames[0], expected)
+    assert np.array_equal(np.asarray(some.frames)[0], expected)
+
+
+def test_sequences_of_one_file_are_told_apart(tmp_path):
+    path = encode(tmp_path / "a.avi", numbered(40))
+    ranges = [(0, 10), (30, 41), (5, 40), (20, 30)]
+    index = pd.DataFrame(ranges, columns=["start", "stop"]).astype("Int64")
+    index = index.assign(clip_id=list("abcd"), path=str(path), split="train", label=0)
+    index["label_name"] = "x"
+    clips = prepare(index, tmp_path / "out")
+    assert clips.index["clip_id"].tolist() == ["a", "c", "d"]
+    assert clips.index["length"].tolist() == [10, 35, 10]
+    for i, (start, stop) in enumerate([(0, 10), (5, 40), (20, 30)]):
+        assert np.array_equal(clips.frames[i], read_clip(path, 4, (16, 16), start, stop))
+    bad = pd.read_parquet(tmp_path / "out/quarantine.parquet")
+    assert bad["clip_id"].tolist() == ["b"]
+    assert "holds 40 frames, too few for frames 30 to 41" in bad["reason"].item()
+
+
+def test_broken_files_are_left_out_and_listed(index, tmp_path, capsys):
+    bad = tmp_path / "bad.webm"
+    bad.write_bytes(b"nothing")
+    index.loc[[3, 9], "path"] = str(bad)
+    clips = prepare(index, tmp_path / "out")
+    quarantined = pd.read_parquet(tmp_path / "out/quarantine.parquet")
+    assert quarantined["clip_id"].tolist() == index["clip_id"][[3, 9]].tolist()
+    assert quarantined["reason"].str.contains(r"bad\.webm: cannot be decoded").all()
+    said = capsys.readouterr().out
+    assert f"2 of 48 clips are left out, first: {bad}: cannot be decoded" in said
+    assert len(clips) == 46 and not set(quarantined["clip_id"]) & set(clips.index["clip_id"])
+    assert np.array_equal(clips.frames[3], read_clip(index["path"][4], 4, (16, 16)))
+
+
+def test_a_split_without_any_clip_stops_and_a_mended_file_is_tried_again(index, tmp_path):
+    moved = index.copy()
+    moved.loc[index["split"] == "validation", "path"] = str(tmp_path / "gone.webm")
+    with pytest.raises(
+        ValueError, match=r"no clip of the validation split can be decoded, first: .*gone"
+    ):
+        prepare(moved, tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="run the prepare stage first"):
+        load_clips(tmp_path / "out")
+    assert len(prepare(index, tmp_path / "out")) == 48
+
+
+def test_other_clips_in_the_same_folder_start_anew(index, tmp_path):
+    prepare(index, tmp_path / "whole", frames=5)
+    with pytest.raises(ValueError, match="no clip of the train split"):
+        prepare(index.assign(path="gone.webm"), tmp_path / "out", frames=4)
+    prepare(index, tmp_path / "out", frames=5)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_full_disk_is_told_before_any_work(index, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")(10, 10, 100_000)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(ValueError, match=r"need 0\.0 GB, and .* has 0\.0 GB free: make room"):
+        prepare(index, tmp_path)
+    assert not files(tmp_path)
+
+
+# --- files that take their decoder down
+
+
+def fate(path):
+    """What the decoder of a file does, by the file's name."""
+    name = os.path.basename(path)
+    if name == "crash.webm":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if name == "kill.webm":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "hang.webm":
+        time.sleep(600)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_kills_or_hangs_its_decoder_costs_itself_alone(
+    index, tmp_path, monkeypatch, processes
+):
+    decode = module.decode_sequences
+
+    def treacherous(path, *arguments):
+        fate(path)
+        return decode(path, *arguments)
+
+    monkeypatch.setattr(module, "decode_sequences", treacherous)
+    monkeypatch.setattr(module, "MOST_SECONDS", 1)
+    names = {4: "crash.webm", 11: "hang.webm", 30: "kill.webm"}
+    for row, name in names.items():
+        index.loc[row, "path"] = str(tmp_path / name)
+    clips = prepare(index, tmp_path / "out", processes=processes)
+    bad = pd.read_parquet(tmp_path / "out/quarantine.parquet").set_index("clip_id")["reason"]
+    assert bad.index.tolist() == index["clip_id"][[4, 11, 30]].tolist()
+    assert "crash.webm: kills its decoder (exit code -11)" in bad.iloc[0]
+    assert "hang.webm: hangs its decoder" in bad.iloc[1]
+    assert "kill.webm: kills its decoder (exit code -9)" in bad.iloc[2]
+    good = index.drop(index=list(names))
+    assert clips.index["clip_id"].tolist() == good["clip_id"].tolist()
+    for i, path in enumerate(good["path"]):
+        assert np.array_equal(clips.frames[i], read_clip(path, 4, (16, 16)))
+
+
+# --- killed
+
+
+SCRIPT = """
+import sys, time
+import pandas as pd
+from vidlib.data import prepare, prepare_clips
+decode = prepare.decode_sequences
+def slowly(*arguments):
+    time.sleep(0.01)
+    return decode(*arguments)
+prepare.decode_sequences = slowly
+index = pd.read_pickle(sys.argv[1])
+print("ready", flush=True)
+prepare_clips(index, sys.argv[2], frames=4, size=(16, 16), processes=2, cache=sys.argv[3] == "1")
+"""
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(index, tmp_path, cache):
+    bad = tmp_path / "bad.webm"
+    bad.write_bytes(b"nothing")
+    index = pd.concat([index.assign(clip_id=index["clip_id"] + c) for c in "abcd"])
+    index = index.reset_index(drop=True)
+    index.loc[[3, 100], "path"] = str(bad)
+    index.to_pickle(tmp_path / "index.pickle")
+    prepare(index, tmp_path / "whole", cache=cache)
+    chance = random.Random(0)
+    killed = []
+    for _ in range(40):
+        arguments = [str(tmp_path / "index.pickle"), str(tmp_path / "killed"), str(int(cache))]
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+        )
+        assert process.stdout.readline() == b"ready\n"
+        try:
+            # The whole takes more than a second; the last attempts are left to finish.
+            process.wait(chance.uniform(0, 0.4 + len(killed) / 2))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            log = tmp_path / "killed/decoding.txt"
+            killed.append(len(log.read_text().splitlines()) if log.is_file() else 0)
+            continue
+        break
+    assert process.returncode == 0
+    assert len(set(killed)) > 1, "no two kills fell at different moments: slow it down"
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_half_a_line_in_the_log_does_not_count(index, tmp_path):
+    """Killed while it wrote that row 20 had failed: "20", "20 0" and all before a line's end."""
+    whole = prepare(index, tmp_path / "whole")
+    with pytest.raises(ValueError, match="no clip of the train split"):
+        prepare(index.assign(path="gone.webm"), tmp_path / "killed")
+    log = tmp_path / "killed/decoding.txt"
+    header = log.read_text().splitlines()[0]
+    array = np.load(tmp_path / "killed/frames.npy", mmap_mode="r+")
+    array[:20], array[20] = np.asarray(whole.frames)[:20], 99
+    array.flush()
+    done = "".join(f"{row}\t{whole.index['length'][row]}\t\n" for row in range(20))
+    for torn in ("20", "20\t0", "20\t0\t"):
+        log.write_text(f"{header}\n{done}{torn}")
+        assert len(module._read_log(log, header)) == 20
+    prepare(index, tmp_path / "killed")
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+# --- streamed
+
+
+def test_streamed_clips_are_the_prepared_ones(index, tmp_path):
+    stored = prepare(index, tmp_path / "stored")
+    streamed = prepare(index, tmp_path / "streamed", cache=False)
+    assert not (tmp_path / "streamed/frames.npy").exists()
+    assert len(streamed) == 48 and streamed.frames.shape == stored.frames.shape
+    assert np.array_equal(np.asarray(streamed.frames), np.asarray(stored.frames))
+    one, other = streamed.split("validation"), stored.split("validation")
+    assert torch.equal(one[3][0], other[3][0]) and one[3][1] == other[3][1]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("cache", [True, False])
+def test_batches_come_in_the_order_asked_for(index, tmp_path, workers, cache):
+    clips = prepare(index, tmp_path, cache=cache)
+    order = np.random.default_rng(0).permutation(48).tolist()
+    batches = list(stream_clips(clips, 10, workers=workers, order=order))
+    assert [len(batch.clips) for batch in batches] == [10, 10, 10, 10, 8]
+    assert torch.cat([batch.positions for batch in batches]).tolist() == order
+    for batch in batches:
+        assert batch.lost == [] and batch.clips.dtype == torch.float32
+        for clip, output, position in zip(
+            batch.clips, batch.outputs, batch.positions.tolist(), strict=True
+        ):
+            assert torch.equal(clip, clips[position][0]) and output == clips[position][1]
+    plain = next(iter(stream_clips(clips, 3, workers=workers)))
+    assert plain.positions.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_clips_that_break_while_streaming_are_lost_not_fatal(index, tmp_path, workers):
+    clips = prepare(index, tmp_path / "out", cache=False)
+    for row in (4, 5, 6, 7, 20):
+        clips.index.loc[row, "path"] = str(tmp_path / "gone.webm")
+        clips.frames.read.args[0].loc[row, "path"] = str(tmp_path / "gone.webm")
+    with pytest.raises(VideoError, match=r"gone\.webm: no such video"):
+        clips[4]
+    with pytest.warns(DataWarning, match=r"5 of 48 clips could not be read, first: .*gone\.webm"):
+        batches = list(stream_clips(clips, 4, workers=workers))
+    assert len(batches) == 11, "the batch of 4 to 7 has nothing left"
+    seen = torch.cat([batch.positions for batch in batches]).tolist()
+    assert seen == [i for i in range(48) if i not in (4, 5, 6, 7, 20)]
+    (short,) = [batch for batch in batches if len(batch.clips) < 4]
+    assert short.positions.tolist() == [21, 22, 23] and "gone.webm" in short.lost[0]
+
+
+def test_streaming_takes_nothing_from_the_random_numbers(index, tmp_path):
+    clips = prepare(index, tmp_path)
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    for _ in stream_clips(clips, 16, workers=2):
+        pass
+    assert torch.equal(torch.rand(3), expected)

@@ -1,0 +1,119 @@
+"""Read KTH Actions (Schuldt, Laptev, Caputo, ICPR 2004) in the layout of the original download.
+
+The folder holds 00sequences.txt and the videos, personNN_<action>_dN_uncomp.avi, beside it or in
+folders one deep, as each of the six archives is unpacked into one. The list says which stretches of
+a video show the action, in frames counted from 1, the last included: most often four. One video is
+listed as "*missing*".
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from vidlib.data.index import Problems
+from vidlib.data.video import VideoError, promised_frames
+
+LIST = "00sequences.txt"
+HOW_TO_GET = (
+    "`python -m vidlib.data.download FOLDER` fetches what a folder lacks of KTH Actions; what is "
+    "broken in it, delete first"
+)
+ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
+SCENARIOS = {
+    "d1": "outdoors",
+    "d2": "outdoors, scale changing",
+    "d3": "outdoors, other clothes",
+    "d4": "indoors",
+}
+# By subject. In the study a network is judged on "validation"; the paper calls that its test set.
+SPLITS = {
+    "paper": {"train": range(1, 17), "validation": range(17, 26)},
+    "original": {
+        "train": range(11, 19),
+        "validation": (19, 20, 21, 23, 24, 25, 1, 4),
+        "test": (22, 2, 3, 5, 6, 7, 8, 9, 10),
+    },
+}
+_VIDEO = rf"(?P<video>person(?P<subject>\d\d)_(?P<action>{'|'.join(ACTIONS)})_(?P<scenario>d[1-4]))"
+_RANGE = r"\d+\s*-\s*\d+"
+_RANGES = rf"frames\s+(?P<ranges>{_RANGE}(?:\s*,\s*{_RANGE})*)\s*,?"
+LINE = re.compile(rf"{_VIDEO}\s+(?:\*missing\*|{_RANGES})")
+
+
+def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.DataFrame:
+    """Return the index of the set under root: a row per sequence, in the order of its list.
+
+    split: "paper" (subjects 1 to 16 train, 17 to 25 are held out, as "validation") or "original"
+    (that of the data set, of 8, 8 and 9 subjects: train, validation, test). Columns: clip_id (video
+    and number of the sequence in it, from 1), path, start, stop (frames, 0-based, half-open), label
+    (0 to 5, as in `ACTIONS`), label_name, split, group (the subject, 1 to 25), scenario (d1 to d4).
+    What is amiss (lines that cannot be read, videos listed twice, that lie in two places, that are
+    absent, that cannot be opened or that no line names, sequences beyond their video's end) is left
+    out, sequences that reach over it are cut there; all is counted in one `DataWarning` and listed
+    in `index.attrs["problems"]`. Raises ValueError for another split, FileNotFoundError without the
+    list, `DataError` where no sequence is left or, `strict`, anything is amiss.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
+    subjects = {subject: name for name, group in SPLITS[split].items() for subject in group}
+    root = Path(root)
+    if not (root / LIST).is_file():
+        raise FileNotFoundError(f"missing: {root / LIST}. {HOW_TO_GET}.")
+    problems = Problems(root, HOW_TO_GET)
+    files: dict[str, Path] = {}
+    for path in sorted([*root.glob("*.avi"), *root.glob("*/*.avi")]):
+        video = path.stem.removesuffix("_uncomp")
+        if video in files:
+            problems.add("videos in two places", str(path))
+        else:
+            files[video] = path
+    rows, seen = [], set()
+    text = (root / LIST).read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = LINE.fullmatch(line.strip())
+        if not entry or int(entry["subject"]) not in subjects:
+            if line.strip() and (seen or re.match(_VIDEO, line)):  # else: a heading
+                problems.add("lines that cannot be read", f"{LIST}, line {number}: {line[:80]}")
+            continue
+        video, subject, action, scenario, ranges = entry.groups()
+        if video in seen:
+            problems.add("videos listed twice", f"{LIST}, line {number}: {video}")
+            continue
+        seen.add(video)
+        if ranges is None:  # as the list itself says
+            continue
+        if video not in files:
+            problems.add("listed videos absent", str(root / f"{video}_uncomp.avi"))
+            continue
+        row = {
+            "path": str(files[video]),
+            "label": ACTIONS.index(action),
+            "label_name": action,
+            "split": subjects[int(subject)],
+            "group": int(subject),
+            "scenario": scenario,
+        }
+        try:
+            frames = promised_frames(files[video])
+        except VideoError as error:
+            problems.add("videos that cannot be opened", str(error))
+            continue
+        for k, (first, last) in enumerate(re.findall(r"(\d+)\s*-\s*(\d+)", ranges), 1):
+            start, stop, clip_id = int(first) - 1, int(last), f"{video}_{k}"
+            if not 0 <= start < stop:
+                problems.add("impossible ranges", f"{clip_id}: {first}-{last}")
+            elif frames and start >= frames:
+                problems.add("sequences beyond the end", _beyond(clip_id, first, last, frames))
+            else:
+                if frames and stop > frames:
+                    problems.add("sequences cut at the end", _beyond(clip_id, first, last, frames))
+                    stop = frames
+                rows.append({**row, "clip_id": clip_id, "start": start, "stop": stop})
+    for video in sorted(files.keys() - seen):
+        problems.add("videos that the list does not name", str(files[video]))
+    return problems.settle(rows, strict)
+
+
+def _beyond(clip_id: str, first: str, last: str, frames: int) -> str:
+    return f"{clip_id}: frames {first} to {last} of a video of {frames}"

@@ -1,0 +1,145 @@
+"""Decode a whole set once, by several processes, whatever its files do to them."""
+
+import functools
+import hashlib
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pebble import ProcessExpired, ProcessPool
+from tqdm import tqdm
+
+from vidlib.data.video import MOST_SECONDS, decode_sequences
+
+
+def _decode_file(job: tuple[str, list], *, frames: int, size: tuple[int, int], array: Path | None):
+    """Decode the clips of one file into their rows of the array; say for each how that went."""
+    path, clips = job
+    ranges = [(start, stop) for _, start, stop in clips]
+    stored = np.load(array, mmap_mode="r+") if array else None
+    told = []
+    for (row, _, _), clip in zip(clips, decode_sequences(path, ranges, frames, size), strict=True):
+        if array and not clip.reason:
+            stored[row] = clip.frames
+        told.append((row, clip.length, clip.reason))
+    return told
+
+
+def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
+    """Yield what `work` says of each job, in their order, whatever becomes of its process."""
+    with ProcessPool(processes) as pool:
+        results = pool.map(work, jobs, timeout=2 * MOST_SECONDS).result()
+        try:
+            for path, clips in jobs:
+                try:
+                    yield next(results)
+                    continue
+                except TimeoutError:
+                    reason = f"{path}: hangs its decoder; replace the file"
+                except ProcessExpired as error:
+                    reason = f"{path}: kills its decoder (exit code {error.exitcode}); replace it"
+                yield [(row, 0, reason) for row, *_ in clips]
+        except BaseException:
+            pool.stop()  # or it would finish all that is left
+            raise
+
+
+def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
+    """Return per file its path and its clips, (row, start, stop), without those that are done."""
+    files: dict[str, list] = {}
+    clips = zip(index["path"], index["start"], index["stop"], strict=True)
+    for row, (path, start, stop) in enumerate(clips):
+        if row not in done:
+            stop = None if pd.isna(stop) else int(stop)
+            files.setdefault(path, []).append((row, int(start), stop))
+    return list(files.items())
+
+
+def _read_log(log: Path, made_of: str) -> dict[int, tuple[int, str]] | None:
+    """Return length and reason of the rows that a log has; None for a log of something else."""
+    if not log.is_file():
+        return None
+    header, *lines = log.read_text(encoding="utf-8").split("\n")[:-1] or [""]  # no half a line
+    if header != made_of:
+        return None
+    rows = (line.split("\t", 2) for line in lines)
+    return {int(row): (int(length), reason) for row, length, reason in rows}
+
+
+def _require_space(folder: Path, array: Path, needed: int) -> None:
+    there = array.stat().st_blocks * 512 if array.exists() else 0
+    free = shutil.disk_usage(folder).free
+    if needed - there > free:
+        raise ValueError(
+            f"the prepared clips need {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB "
+            "free: make room, lower size or frames, or take fewer clips"
+        )
+
+
+def prepare_clips(
+    index: pd.DataFrame,
+    folder: Path,
+    *,
+    frames: int,
+    size: tuple[int, int],
+    processes: int,
+    cache: bool = True,
+) -> None:
+    """Decode every clip of an index once, for `load_clips`; keep the frames, or that they are good.
+
+    Writes frames.npy (a row per clip of the index: (frames, H, W, 3) uint8) unless not `cache`,
+    index.parquet (clips that are good, with their `row` and their `length` in frames of the file)
+    and quarantine.parquet (the others, with the reason). Killed at any moment, the next call goes
+    on; those that failed are tried again. A file that hangs or kills its decoder is one that
+    failed. Raises ValueError where no clip of a split is good, or the disk is too small.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    array, log = folder / "frames.npy", folder / "decoding.txt"
+    identity = index[["clip_id", "start", "stop"]].to_json(orient="values")
+    made_of = hashlib.sha256(f"{identity} {frames} {size} {cache}".encode()).hexdigest()
+    shape = (len(index), frames, *size, 3)
+    told = _read_log(log, made_of)
+    if cache:
+        _require_space(folder, array, math.prod(shape))
+    if told is None or (cache and not array.is_file()):
+        array.unlink(missing_ok=True)
+        log.write_text(f"{made_of}\n", encoding="utf-8")
+        if cache:
+            fresh = array.with_name("fresh.npy")
+            np.lib.format.open_memmap(fresh, "w+", np.uint8, shape).flush()
+            os.replace(fresh, array)
+        told = {}
+    told = {row: (length, reason) for row, (length, reason) in told.items() if not reason}
+    jobs = _jobs(index, told)
+    work = functools.partial(_decode_file, frames=frames, size=size, array=array if cache else None)
+    bar = tqdm(total=len(index), initial=len(told), desc="decode", unit="clip")
+    with log.open("a", encoding="utf-8") as lines, bar:
+        for clips in _decode_files(jobs, work, processes):
+            for row, length, reason in clips:
+                told[row] = length, reason
+                lines.write(f"{row}\t{length}\t{' '.join(reason.split())}\n")
+                bar.update()
+            lines.flush()
+    lengths, reasons = zip(*(told[row] for row in range(len(index))), strict=True)
+    index = index.assign(row=range(len(index)), length=lengths, reason=reasons)
+    bad = index["reason"] != ""
+    for split, there in index.groupby("split"):
+        if (there["reason"] != "").all():
+            raise ValueError(
+                f"no clip of the {split} split can be decoded, first: {there['reason'].iloc[0]}"
+            )
+    if bad.any():
+        first = index.loc[bad, "reason"].iloc[0]
+        print(f"{bad.sum()} of {len(index)} clips are left out, first: {first}", flush=True)
+    # Prepared clips are the same wherever the videos lie; those to be decoded anew are not.
+    paths = ["path"] if cache else []
+    index[bad].drop(columns="row").to_parquet(folder / "quarantine.parquet")
+    good = index[~bad].drop(columns=[*paths, "reason"]).reset_index(drop=True)
+    good.attrs = {"frames": frames, "size": list(size)}
+    good.to_parquet(folder / "index.parquet")
+    log.unlink()
