@@ -1,6 +1,7 @@
 """The notebooks as people run them: papermill on a clone, with right and wrong parameters."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, SHARED, real_data
 
 from vidlib.explain import freeze, perturb, score_clips
 from vidlib.show.scrubber import Scrubber, window
@@ -47,6 +48,54 @@ def test_every_chapter_has_a_parameters_cell(path):
     values = {}
     exec(tagged[0].source, values)
     assert (values["dataset"], values["profile"]) == ("something-mini", "quick")
+
+
+def said(path):
+    """All that a notebook's cells say, as text."""
+    outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]
+    data = [output.get("data", {}) for output in outputs]
+    return "\n".join(d.get("text/markdown") or d.get("text/html", "") for d in data)
+
+
+@real_data
+def test_chapter_1_shows_the_real_kth(tmp_path):
+    found = papermill(
+        "notebooks/01_data_preparation.ipynb",
+        tmp_path / "out.ipynb",
+        *("-p", "dataset", "kth", "-p", "profile", "smoke"),
+        VIDLIB_DATA=str(SHARED),
+        VIDLIB_RUNS=str(tmp_path / "runs"),
+    )
+    assert found.returncode == 0, found.stderr
+    words = said(tmp_path / "out.ipynb")
+    for expected in (
+        "**KTH Actions**",
+        "There are 8 train clips of 2 classes",
+        "listed videos absent",
+        ">597<",
+        "A clip of the median length, 95 frames,",
+        "None of 8 clips were set aside.",
+    ):
+        assert expected in words
+
+
+def test_chapter_1_shows_a_something_with_broken_files(mini, tmp_path):
+    root = shutil.copytree(mini, tmp_path / "data/something")
+    videos = sorted((root / "20bn-something-something-v2").iterdir())
+    videos[0].write_bytes(videos[0].read_bytes()[:600])
+    videos[1].write_bytes(b"")
+    found = papermill(
+        "notebooks/01_data_preparation.ipynb",
+        tmp_path / "out.ipynb",
+        *("-p", "dataset", "something", "-p", "profile", "smoke"),
+        VIDLIB_DATA=str(tmp_path / "data"),
+        VIDLIB_RUNS=str(tmp_path / "runs"),
+    )
+    assert found.returncode == 0, found.stderr
+    words = said(tmp_path / "out.ipynb")
+    assert "2 of 48 clips were set aside." in words
+    assert videos[0].name in words and "is empty; fetch the file again" in words
+    assert "Nothing is amiss with its lists." in words
 
 
 def test_one_notebook_alone_makes_what_it_needs(tmp_path):

@@ -15,6 +15,7 @@ import torch
 from conftest import ROOT, snakemake
 
 from vidlib.compare import drops
+from vidlib.data import DataWarning, read_something
 from vidlib.explain import freeze, perturb, reverse, score_clips
 from vidlib.keys import module_hashes
 from vidlib.stages import Stage, chosen_clips, stages_of
@@ -365,3 +366,88 @@ def test_snakemake_runs_what_an_edit_concerns_and_nothing_else(smoke_study, copy
     trained = {"stage_train_clstm", "stage_evaluate_clstm", "stage_explain_clstm", "stage_compare"}
     edited = after("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()")
     assert edited == trained | pages | {"book"}
+
+
+# --- original data sets
+
+
+@pytest.fixture
+def original(mini, tmp_path):
+    """A data folder that holds a Something-something: a rendered one, without its truth."""
+    shutil.copytree(mini, tmp_path / "data/something")
+    shutil.rmtree(tmp_path / "data/something/truth")
+    return tmp_path / "data"
+
+
+def test_an_absent_data_set_stops_before_any_work_and_says_how_to_get_it(tmp_path):
+    for dataset, words in (("something", "licensed: ask"), ("kth", r"vidlib\.data\.download")):
+        folder = tmp_path / "data" / dataset
+        with pytest.raises(
+            FileNotFoundError, match=rf"{dataset} is not in {folder} \(VIDLIB_DATA .*{words}"
+        ):
+            open_study(dataset, "smoke", runs=tmp_path / "runs", data=tmp_path / "data")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_original_set_goes_down_the_same_path(original, tmp_path):
+    small = {"clstm_epochs": 1, "mask_iterations": 1}
+    study = open_study("something", "smoke", small, runs=tmp_path / "runs", data=original)
+    assert "render" not in study.stages and study.files() == original / "something"
+    assert study.index().equals(read_something(original / "something"))
+    assert len(study.clips("train")) == 32 and len(study.clips("validation")) == 16
+    told = study.table("explain-clstm", "clips")
+    assert len(told) == 16 and "actors" not in told and told["blob_count"].notna().all()
+
+
+def test_a_changed_file_of_an_original_set_makes_its_clips_anew(original, tmp_path):
+    def key(stage):
+        return open_study("something", "smoke", runs=tmp_path / "runs", data=original).key(stage)
+
+    before = key("prepare"), key("compare")
+    assert (key("prepare"), key("compare")) == before
+    video = next((original / "something/20bn-something-something-v2").iterdir())
+    video.write_bytes(video.read_bytes()[:-100])
+    after = key("prepare"), key("compare")
+    assert before[0] != after[0] and before[1] != after[1]
+    (original / "something/something-something-v2-test.json").write_text("[]")
+    assert key("prepare") != after[0]
+
+
+def test_what_is_amiss_is_kept_and_a_large_set_is_streamed(original, tmp_path, monkeypatch):
+    videos = sorted((original / "something/20bn-something-something-v2").iterdir())
+    videos[0].unlink()
+    videos[1].write_bytes(b"broken")
+    monkeypatch.setattr("vidlib.stages.LARGEST_CACHE", 0)
+    study = open_study("something", "smoke", runs=tmp_path / "runs", data=original)
+    with pytest.warns(DataWarning, match="1 listed videos absent"):
+        folder = study.ensure("prepare")
+    assert not (folder / "frames.npy").exists()
+    assert study.table("prepare", "problems")["problem"].tolist() == ["listed videos absent"]
+    assert len(study.table("prepare", "quarantine")) == 1
+    clips = study.clips("train")
+    assert len(clips) + len(study.clips("validation")) == 46
+    assert clips[0][0].shape == (3, 16, 32, 32)
+
+
+def test_the_command_line_tells_of_what_is_amiss(original, tmp_path):
+    (original / "something/something-something-v2-train.json").write_text("[{")
+    found = subprocess.run(
+        [sys.executable, "-m", "vidlib", "prepare", "--dataset", "something", "--profile", "smoke"],
+        env={
+            **os.environ,
+            "VIDLIB_DATA": str(original),
+            "VIDLIB_RUNS": str(tmp_path / "runs"),
+            "PYTHONWARNINGS": "ignore",
+        },
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "DataWarning" in found.stderr and "1 unreadable list" in found.stderr
+
+
+def test_the_book_asks_for_a_set_whose_truth_is_known(original, monkeypatch):
+    monkeypatch.setenv("VIDLIB_DATA", str(original))
+    with pytest.raises(AssertionError, match="the truth of rendered clips, which something lacks"):
+        snakemake("book", dataset="something", profile="smoke")

@@ -15,9 +15,14 @@ from vidlib.data.index import DataWarning
 from vidlib.data.video import VideoError, read_clip
 
 
-def to_network(frames: np.ndarray) -> torch.Tensor:
-    """Turn frames (..., T, H, W, 3) uint8 RGB into clips (..., 3, T, H, W) float32 in [-1, 1]."""
-    clips = torch.tensor(np.asarray(frames)).movedim(-1, -4)
+def to_network(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """Turn frames (..., T, H, W, 3) uint8 RGB into clips (..., 3, T, H, W) float32 in [-1, 1].
+
+    A tensor's clips are on its device.
+    """
+    if not isinstance(frames, torch.Tensor):
+        frames = torch.tensor(np.asarray(frames))  # a copy: a memory map may be read-only
+    clips = frames.movedim(-1, -4)
     return clips.to(torch.float32).div_(127.5).sub_(1.0).contiguous()
 
 
@@ -100,26 +105,32 @@ def load_clips(folder: Path, classes: list[int] | None = None) -> Clips:
     if (folder / "frames.npy").is_file():
         read = np.load(folder / "frames.npy", mmap_mode="r").__getitem__
     else:
-        places = index.set_index("row")[["path", "start", "stop"]]
-        read = functools.partial(_read_row, places, frames, size)
+        read = functools.partial(_read_row, _places(index), frames, size)
     rows = index["row"].to_numpy()
     classes = classes or sorted(index["label"].unique().tolist())
     return Clips(index, Frames(read, rows, (frames, *size, 3)), classes)
 
 
-def _read_row(places: pd.DataFrame, frames: int, size: tuple[int, int], row: int) -> np.ndarray:
-    path, start, stop = places.loc[row]
-    return read_clip(path, frames, size, int(start), None if pd.isna(stop) else int(stop))
+def _places(index: pd.DataFrame) -> dict[int, tuple]:
+    """Return path, start and stop by row; a lookup in a table would take as long as a frame."""
+    stops = [None if pd.isna(stop) else int(stop) for stop in index["stop"]]
+    places = zip(index["path"], index["start"].astype(int).tolist(), stops, strict=True)
+    return dict(zip(index["row"].tolist(), places, strict=True))
+
+
+def _read_row(places: dict[int, tuple], frames: int, size: tuple[int, int], row: int) -> np.ndarray:
+    path, start, stop = places[row]
+    return read_clip(path, frames, size, start, stop)
 
 
 class Batch(NamedTuple):
-    """Some clips for a network.
+    """Some clips, still as frames: `to_network` turns them on the device where they are used.
 
-    clips: (B, 3, T, H, W) in [-1, 1]. outputs: (B,) int64. positions: (B,) int64, in the clips that
-    are streamed. lost: why others, that belonged here, could not be read.
+    frames: (B, T, H, W, 3) uint8. outputs: (B,) int64. positions: (B,) int64, in the clips that are
+    streamed. lost: why others, that belonged here, could not be read.
     """
 
-    clips: torch.Tensor
+    frames: torch.Tensor
     outputs: torch.Tensor
     positions: torch.Tensor
     lost: list[str]
@@ -171,7 +182,7 @@ def stream_clips(
     for frames, positions, reasons in loader:
         lost += reasons
         if frames is not None:
-            yield Batch(to_network(frames), outputs[positions], positions, reasons)
+            yield Batch(frames, outputs[positions], positions, reasons)
     if lost:
         message = f"{len(lost)} of {len(loader.sampler)} clips could not be read, first: {lost[0]}"
         warnings.warn(message, DataWarning, stacklevel=2)

@@ -16,17 +16,24 @@ from tqdm import tqdm
 from vidlib.data.video import MOST_SECONDS, decode_sequences
 
 
-def _decode_file(job: tuple[str, list], *, frames: int, size: tuple[int, int], array: Path | None):
-    """Decode the clips of one file into their rows of the array; say for each how that went."""
+def _decode_file(
+    job: tuple[str, list], *, frames: int, size: tuple[int, int], place: tuple[Path, int] | None
+) -> list[tuple[int, int, str]]:
+    """Decode the clips of one file; return row, length and reason of each.
+
+    place: an npy file and where in it the data begins; good clips are written to their rows.
+    """
     path, clips = job
-    ranges = [(start, stop) for _, start, stop in clips]
-    stored = np.load(array, mmap_mode="r+") if array else None
-    told = []
-    for (row, _, _), clip in zip(clips, decode_sequences(path, ranges, frames, size), strict=True):
-        if array and not clip.reason:
-            stored[row] = clip.frames
-        told.append((row, clip.length, clip.reason))
-    return told
+    decoded = decode_sequences(path, [(start, stop) for _, start, stop in clips], frames, size)
+    rows = [row for row, _, _ in clips]
+    if place:
+        array, offset = place
+        with array.open("r+b") as file:  # written, not mapped: that would cost a fault per page
+            for row, clip in zip(rows, decoded, strict=True):
+                if not clip.reason:
+                    file.seek(offset + row * clip.frames.nbytes)
+                    file.write(clip.frames)
+    return [(row, clip.length, clip.reason) for row, clip in zip(rows, decoded, strict=True)]
 
 
 def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
@@ -116,7 +123,8 @@ def prepare_clips(
         told = {}
     told = {row: (length, reason) for row, (length, reason) in told.items() if not reason}
     jobs = _jobs(index, told)
-    work = functools.partial(_decode_file, frames=frames, size=size, array=array if cache else None)
+    place = (array, np.load(array, mmap_mode="r").offset) if cache else None
+    work = functools.partial(_decode_file, frames=frames, size=size, place=place)
     bar = tqdm(total=len(index), initial=len(told), desc="decode", unit="clip")
     with log.open("a", encoding="utf-8") as lines, bar:
         for clips in _decode_files(jobs, work, processes):

@@ -1,0 +1,23 @@
+"""What the data sets are, in a few sentences each, for people."""
+
+ABOUT = {
+    "something-mini": (
+        "**something-mini** is rendered by this study: 16 of the 174 classes of "
+        "Something-something V2, under their own names and numbers, as VP9 videos of 12 frames a "
+        "second in the original's layout. Where everything is, and when what decides happens, is "
+        "known of every frame."
+    ),
+    "something": (
+        "**Something-something V2** (Goyal et al., ICCV 2017): 220,847 clips of a few seconds in "
+        "which people do one of 174 things with whatever was at hand, as VP9 videos of 12 frames a "
+        "second. A class is a sentence with gaps for the objects, such as *Moving something up*. "
+        "The labels of its test split are not published."
+    ),
+    "kth": (
+        "**KTH Actions** (Schüldt, Laptev and Caputo, ICPR 2004): 25 people, six actions, four "
+        "scenarios (outdoors, outdoors at changing scale, outdoors in other clothes, indoors), in "
+        "grey, 160 by 120 pixels at 25 frames a second. 599 videos, of which a list cuts 2391 "
+        "sequences. As in the paper, persons 1 to 16 train; the others, its test set, are called "
+        "validation here."
+    ),
+}
