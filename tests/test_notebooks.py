@@ -117,7 +117,10 @@ def test_one_notebook_alone_makes_what_it_needs(tmp_path):
     [
         (("-p", "profile", "smok"), "unknown profile 'smok' (did you mean 'smoke'?)"),
         (("-p", "profle", "smoke"), "unknown parameter 'profle'"),
-        (("-p", "dataset", "kth"), "unknown dataset 'kth'; allowed: something-mini"),
+        (
+            ("-p", "dataset", "ucf"),
+            "unknown dataset 'ucf'; allowed: something-mini, something, kth",
+        ),
         (("-p", "mask_lr", "-1"), "mask_lr is -1: it must be above 0"),
     ],
 )

@@ -1,5 +1,6 @@
 """Prepared and streamed clips: the same frames, whatever is killed, broken or mended in between."""
 
+import itertools
 import os
 import random
 import shutil
@@ -226,7 +227,15 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(index, tmp_path, cache
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 
-def test_half_a_line_in_the_log_does_not_count(index, tmp_path):
+def killed_after(decode_files, count):
+    def killed(*arguments):
+        yield from itertools.islice(decode_files(*arguments), count)
+        raise KeyboardInterrupt
+
+    return killed
+
+
+def test_half_a_line_in_the_log_does_not_count(index, tmp_path, monkeypatch):
     """Killed while it wrote that row 20 had failed: "20", "20 0" and all before a line's end."""
     whole = prepare(index, tmp_path / "whole")
     with pytest.raises(ValueError, match="no clip of the train split"):
@@ -240,6 +249,12 @@ def test_half_a_line_in_the_log_does_not_count(index, tmp_path):
     for torn in ("20", "20\t0", "20\t0\t"):
         log.write_text(f"{header}\n{done}{torn}")
         assert len(module._read_log(log, header)) == 20
+    # Killed again, after the next clips: what they add does not grow together with the torn line.
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_decode_files", killed_after(module._decode_files, 5))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(index, tmp_path / "killed")
+    assert sorted(module._read_log(log, header)) == list(range(25))
     prepare(index, tmp_path / "killed")
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 

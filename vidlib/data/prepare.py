@@ -77,6 +77,17 @@ def _read_log(log: Path, made_of: str) -> dict[int, tuple[int, str]] | None:
     return {int(row): (int(length), reason) for row, length, reason in rows}
 
 
+def _line(row: int, length: int, reason: str) -> str:
+    return f"{row}\t{length}\t{' '.join(reason.split())}\n"
+
+
+def _write_log(log: Path, made_of: str, told: dict[int, tuple[int, str]]) -> None:
+    fresh = log.with_name("fresh.txt")
+    lines = (_line(row, length, reason) for row, (length, reason) in told.items())
+    fresh.write_text("".join([f"{made_of}\n", *lines]), encoding="utf-8")
+    os.replace(fresh, log)
+
+
 def _require_space(folder: Path, array: Path, needed: int) -> None:
     there = array.stat().st_blocks * 512 if array.exists() else 0
     free = shutil.disk_usage(folder).free
@@ -115,13 +126,14 @@ def prepare_clips(
         _require_space(folder, array, math.prod(shape))
     if told is None or (cache and not array.is_file()):
         array.unlink(missing_ok=True)
-        log.write_text(f"{made_of}\n", encoding="utf-8")
+        _write_log(log, made_of, {})
         if cache:
             fresh = array.with_name("fresh.npy")
             np.lib.format.open_memmap(fresh, "w+", np.uint8, shape).flush()
             os.replace(fresh, array)
         told = {}
     told = {row: (length, reason) for row, (length, reason) in told.items() if not reason}
+    _write_log(log, made_of, told)  # anew: half a line at its end would grow together with the next
     jobs = _jobs(index, told)
     place = (array, np.load(array, mmap_mode="r").offset) if cache else None
     work = functools.partial(_decode_file, frames=frames, size=size, place=place)
@@ -130,7 +142,7 @@ def prepare_clips(
         for clips in _decode_files(jobs, work, processes):
             for row, length, reason in clips:
                 told[row] = length, reason
-                lines.write(f"{row}\t{length}\t{' '.join(reason.split())}\n")
+                lines.write(_line(row, length, reason))
                 bar.update()
             lines.flush()
     lengths, reasons = zip(*(told[row] for row in range(len(index))), strict=True)
