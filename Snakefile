@@ -14,11 +14,7 @@ settings = dict(config)
 dataset = settings.pop("dataset", "something-mini")
 profile = settings.pop("profile", "quick")
 study = open_study(dataset, profile, settings)
-if not study.rendered:
-    raise WorkflowError(
-        f"chapters 4 to 6 judge explanations by the truth of rendered clips, which {dataset} lacks: "
-        "run single notebooks on it, with papermill -p dataset ..."
-    )
+study.require_truth()
 
 FLAGS = shlex.join(
     ["--dataset", dataset, "--profile", profile, *(f"--set={k}={v}" for k, v in settings.items())]

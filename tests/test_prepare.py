@@ -128,8 +128,8 @@ def test_other_clips_in_the_same_folder_start_anew(index, tmp_path):
 def test_a_full_disk_is_told_before_any_work(index, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")(10, 10, 100_000)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(ValueError, match=r"need 0\.0 GB, and .* has 0\.0 GB free: make room"):
-        prepare(index, tmp_path)
+    with pytest.raises(ValueError, match=r"need 0\.1 GB, and .* has room for 0\.0 GB: make"):
+        prepare(index, tmp_path, size=(500, 500))
     assert not files(tmp_path)
 
 
@@ -165,9 +165,9 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_itself_alone(
     clips = prepare(index, tmp_path / "out", processes=processes)
     bad = pd.read_parquet(tmp_path / "out/quarantine.parquet").set_index("clip_id")["reason"]
     assert bad.index.tolist() == index["clip_id"][[4, 11, 30]].tolist()
-    assert "crash.webm: kills its decoder (exit code -11)" in bad.iloc[0]
+    assert "crash.webm: ends its decoder (-11)" in bad.iloc[0]
     assert "hang.webm: hangs its decoder" in bad.iloc[1]
-    assert "kill.webm: kills its decoder (exit code -9)" in bad.iloc[2]
+    assert "kill.webm: ends its decoder (-9)" in bad.iloc[2]
     good = index.drop(index=list(names))
     assert clips.index["clip_id"].tolist() == good["clip_id"].tolist()
     for i, path in enumerate(good["path"]):

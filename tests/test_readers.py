@@ -120,6 +120,8 @@ def test_everything_amiss_is_in_one_summary(something):
         entries[1]["template"] = "Juggling [something]"
         entries[2]["id"] = "../../etc/passwd"
         entries[3] = "no object"
+        entries[6]["label"] = "\ud800 half a character"
+        entries[7]["label"] = 7
         (videos / f"{entries[4]['id']}.webm").unlink()
         (videos / f"{entries[5]['id']}.webm").unlink()
         return [*entries, entries[6], {**entries[7], "id": int(entries[7]["id"])}]
@@ -128,6 +130,7 @@ def test_everything_amiss_is_in_one_summary(something):
     first = before[before["split"] == "train"]["clip_id"].tolist()
     change(something, "train", spoil)
     (videos / "stray.webm").write_bytes(b"")
+    (videos / ".DS_Store").write_bytes(b"")
     index, kinds, words = warned(read_something, something)
     assert kinds == {
         "entries without a template": 1,
@@ -139,6 +142,8 @@ def test_everything_amiss_is_in_one_summary(something):
         "videos that no list names": 5,
     }
     assert sorted(index["clip_id"]) == sorted({*before["clip_id"]} - {*first[:6]})
+    assert index["text"].iloc[:2].tolist() == ["? half a character", "7"]
+    index.to_parquet(something / "index.parquet")  # whatever the texts are
     assert f"2 listed videos absent (first: {videos / first[4]}.webm)" in words
     assert f"2 ids listed twice (first: {first[6]} in something-something-v2-train.json)" in words
     assert words.startswith(f"{something}: ") and "ask for it" in words
@@ -269,6 +274,10 @@ def test_a_heading_is_passed_over(kth):
     heading = "\ufeffThe data set\r\nTraining: person11, 12, 13\r\n\r\n"
     (kth / "00sequences.txt").write_bytes((heading + LISTED).encode())
     assert len(read_kth(kth, strict=True)) == 11
+    (kth / "00sequences.txt").write_bytes(
+        (heading + " person01_boxing_d1 frame\r\n" + LISTED).encode()
+    )
+    assert warned(read_kth, kth)[1] == {"lines that cannot be read": 1}
 
 
 def test_everything_amiss_in_kth_is_in_one_summary(kth, clip_of_40):

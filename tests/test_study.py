@@ -17,7 +17,7 @@ from conftest import ROOT, snakemake
 from vidlib.compare import drops
 from vidlib.data import DataWarning, read_something
 from vidlib.explain import freeze, perturb, reverse, score_clips
-from vidlib.keys import module_hashes
+from vidlib.keys import folder_state, module_hashes
 from vidlib.stages import Stage, chosen_clips, stages_of
 from vidlib.study import open_study
 
@@ -449,5 +449,43 @@ def test_the_command_line_tells_of_what_is_amiss(original, tmp_path):
 
 def test_the_book_asks_for_a_set_whose_truth_is_known(original, monkeypatch):
     monkeypatch.setenv("VIDLIB_DATA", str(original))
-    with pytest.raises(AssertionError, match="the truth of rendered clips, which something lacks"):
+    with pytest.raises(
+        AssertionError, match="by the truth of rendered clips, which something lacks: run"
+    ):
         snakemake("book", dataset="something", profile="smoke")
+
+
+def test_the_state_of_a_folder_is_that_of_all_its_files(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "set/videos").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set/broken").symlink_to("nowhere")
+    states = [folder_state(tmp_path / "set")]
+
+    def changed():
+        states.append(folder_state(tmp_path / "set"))
+        return states[-1] != states[-2]
+
+    (tmp_path / "elsewhere/1.webm").write_bytes(b"1")  # through a link, as large sets are kept
+    assert changed()
+    (tmp_path / "elsewhere/1.webm").write_bytes(b"22")
+    assert changed()
+    os.utime(tmp_path / "elsewhere/1.webm", (0, 0))
+    assert changed()
+    (tmp_path / "set/walking.zip.part").write_bytes(b"1")
+    (tmp_path / "set/download.lock").touch()
+    assert not changed()
+    (tmp_path / "elsewhere/1.webm").unlink()
+    assert changed()
+
+
+def test_files_that_change_while_they_are_read_are_refused(original, tmp_path):
+    study = open_study("something", "smoke", runs=tmp_path / "runs", data=original)
+
+    def prepare(p, inputs, folder):
+        (original / "something/new.webm").touch()
+
+    study.stages["prepare"] = Stage(prepare, (), ("files",))
+    with pytest.raises(RuntimeError, match="something changed since this process first looked"):
+        study.ensure("prepare")
+    assert not study.is_current("prepare")

@@ -283,6 +283,11 @@ def test_what_is_no_file_is_no_video(tmp_path, make, expected):
         promised_frames(path)
 
 
+def test_a_name_that_no_disk_takes_is_a_reason_too(tmp_path):
+    (clip,) = decode(tmp_path / ("x" * 300 + ".webm"))
+    assert clip.frames is None and clip.reason.startswith(str(tmp_path))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_forbidden_file_is_named(whole, tmp_path):
     path = tmp_path / "x.webm"

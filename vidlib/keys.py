@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import inspect
+import os
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -76,13 +77,18 @@ def folder_hash(folder: Path) -> str:
 
 
 def folder_state(folder: Path) -> str:
-    """Return one hash of the names, sizes and dates of all files under a folder, unread."""
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        stat = path.stat()
-        line = f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n"
-        total.update(line.encode(errors="surrogateescape"))
-    return total.hexdigest()
+    """Return one hash of a folder's place and its files' names, sizes and dates; links count.
+
+    Files of a download that is under way or locked (.part, .lock) do not count.
+    """
+    lines = []
+    for place, _, names in os.walk(folder.resolve(), followlinks=True):
+        for name in names:
+            if not name.endswith((".part", ".lock")):
+                path = os.path.join(place, name)
+                stat = os.stat(path) if os.path.exists(path) else os.lstat(path)
+                lines.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
 def _hash(text: str) -> str:

@@ -33,12 +33,12 @@ def render(p, inputs, folder: Path) -> None:
     )
 
 
-LARGEST_CACHE = 64 * 2**30  # bytes of prepared clips; those of larger sets are streamed
+LARGEST_CACHE = 64 * 2**30  # bytes of prepared clips; what is larger, or the disk, is streamed
 
 
 def prepare(p, inputs, folder: Path, dataset: str) -> None:
     """Read the data set; sample and resize its clips, or, of a very large one, check them."""
-    from vidlib.data.prepare import prepare_clips
+    from vidlib.data.prepare import prepare_clips, space_for
 
     index = read_index(dataset, inputs["files"])
     pd.DataFrame(index.attrs["problems"], columns=["problem", "count", "first"]).to_parquet(
@@ -46,13 +46,14 @@ def prepare(p, inputs, folder: Path, dataset: str) -> None:
     )
     # A test split has no labels.
     index = index[index["label"].notna()].reset_index(drop=True).astype({"label": int})
+    needed = len(index) * p.frames * p.size**2 * 3
     prepare_clips(
         index,
         folder,
         frames=p.frames,
         size=(p.size, p.size),
         processes=os.cpu_count() or 1,
-        cache=len(index) * p.frames * p.size**2 * 3 <= LARGEST_CACHE,
+        cache=needed <= min(LARGEST_CACHE, space_for(folder / "frames.npy")),
     )
 
 

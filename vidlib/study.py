@@ -53,7 +53,7 @@ class Study:
         self.dataset = dataset
         self.stages = stages_of(dataset)
         self.rendered = "render" in self.stages
-        self.runs, self.data = Path(runs), Path(data)
+        self.runs, self.data = Path(runs), Path(data).resolve()
         if not self.rendered and not self.files().is_dir():
             raise FileNotFoundError(
                 f"the data set {dataset} is not in {self.files()} (VIDLIB_DATA in the environment "
@@ -106,6 +106,14 @@ class Study:
         """Return the folder of the data set itself, which is rendered first where it can be."""
         return self.ensure("render") if self.rendered else self.data / self.dataset
 
+    def require_truth(self) -> None:
+        """Raise ValueError, saying what to do, where the clips are not rendered."""
+        if not self.rendered:
+            raise ValueError(
+                f"this chapter judges by the truth of rendered clips, which {self.dataset} lacks: "
+                "run it on something-mini, or chapters 1 to 3 on this set"
+            )
+
     def index(self) -> pd.DataFrame:
         """Return the index of the data set's files, as its reader returns it."""
         return read_index(self.dataset, self.files())
@@ -144,11 +152,20 @@ class Study:
             self._refuse_changed_code(stage)
             what.run(fields, inputs, partial)
             self._refuse_changed_code(stage)  # or lazily imported code may not be what was hashed
+            if "files" in inputs and not self.rendered:
+                self._refuse_changed_files(stage)
             self._write_provenance(stage, partial, time.time() - begin)
             if path.exists():  # without a record, so left by something else
                 shutil.rmtree(path)
             os.replace(partial, path)
         return path
+
+    def _refuse_changed_files(self, stage: str) -> None:
+        if folder_state(self.files()) != self.key("files"):
+            raise RuntimeError(
+                f"files of {self.files()} changed since this process first looked at them, so the "
+                f"result of {stage} may not be theirs: start anew (restart the kernel)"
+            )
 
     def _refuse_changed_code(self, stage: str) -> None:
         names = [*self._ingredients(stage)["modules"], "vidlib.stages"]

@@ -92,11 +92,8 @@ class Clips(Dataset):
         return to_network(self.frames), torch.from_numpy(self.outputs).long()
 
 
-def load_clips(folder: Path, classes: list[int] | None = None) -> Clips:
-    """Return the clips that `prepare_clips` found good; each is read when it is used.
-
-    classes: the official numbers that the networks tell apart (default: those that occur).
-    """
+def load_clips(folder: Path) -> Clips:
+    """Return the clips that `prepare_clips` found good; each is read when it is used."""
     folder = Path(folder)
     if not (folder / "index.parquet").is_file() or (folder / "decoding.txt").exists():
         raise FileNotFoundError(f"{folder} holds no prepared clips; run the prepare stage first")
@@ -107,7 +104,7 @@ def load_clips(folder: Path, classes: list[int] | None = None) -> Clips:
     else:
         read = functools.partial(_read_row, _places(index), frames, size)
     rows = index["row"].to_numpy()
-    classes = classes or sorted(index["label"].unique().tolist())
+    classes = sorted(index["label"].unique().tolist())
     return Clips(index, Frames(read, rows, (frames, *size, 3)), classes)
 
 

@@ -73,7 +73,7 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
     for number, line in enumerate(text.splitlines(), 1):
         entry = LINE.fullmatch(line.strip())
         if not entry or int(entry["subject"]) not in subjects:
-            if line.strip() and (seen or re.match(_VIDEO, line)):  # else: a heading
+            if line.strip() and (seen or re.match(_VIDEO, line.strip())):  # else: a heading
                 problems.add("lines that cannot be read", f"{LIST}, line {number}: {line[:80]}")
             continue
         video, subject, action, scenario, ranges = entry.groups()

@@ -5,6 +5,7 @@ import hashlib
 import math
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tqdm import tqdm
 
 from vidlib.data.video import MOST_SECONDS, decode_sequences
 
+JOBS = 4096  # given to the pool at a time: each costs the parent some kilobytes
+
 
 def _decode_file(
     job: tuple[str, list], *, frames: int, size: tuple[int, int], place: tuple[Path, int] | None
@@ -24,7 +27,9 @@ def _decode_file(
     place: an npy file and where in it the data begins; good clips are written to their rows.
     """
     path, clips = job
+    signal.alarm(2 * MOST_SECONDS)  # ends a decoder that hangs, even where its parent was killed
     decoded = decode_sequences(path, [(start, stop) for _, start, stop in clips], frames, size)
+    signal.alarm(0)
     rows = [row for row, _, _ in clips]
     if place:
         array, offset = place
@@ -37,22 +42,29 @@ def _decode_file(
 
 
 def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
-    """Yield what `work` says of each job, in their order, whatever becomes of its process."""
+    """Yield what `work` says of each job, whatever becomes of its process; of odd ones, last."""
+    odd = []
     with ProcessPool(processes) as pool:
-        results = pool.map(work, jobs, timeout=2 * MOST_SECONDS).result()
         try:
-            for path, clips in jobs:
-                try:
-                    yield next(results)
-                    continue
-                except TimeoutError:
-                    reason = f"{path}: hangs its decoder; replace the file"
-                except ProcessExpired as error:
-                    reason = f"{path}: kills its decoder (exit code {error.exitcode}); replace it"
-                yield [(row, 0, reason) for row, *_ in clips]
+            for at in range(0, len(jobs), JOBS):
+                results = pool.map(work, jobs[at : at + JOBS]).result()
+                for job in jobs[at : at + JOBS]:
+                    try:
+                        yield next(results)
+                    except ProcessExpired:
+                        odd.append(job)
         except BaseException:
             pool.stop()  # or it would finish all that is left
             raise
+    # Once more, alone: it may have been the machine that was short of memory or of time.
+    for path, clips in odd:
+        with ProcessPool(1) as pool:
+            try:
+                yield pool.schedule(work, [(path, clips)]).result()
+            except ProcessExpired as error:
+                hangs = error.exitcode == -signal.SIGALRM
+                what = "hangs its decoder" if hangs else f"ends its decoder ({error.exitcode})"
+                yield [(row, 0, f"{path}: {what}; replace the file") for row, *_ in clips]
 
 
 def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
@@ -70,7 +82,9 @@ def _read_log(log: Path, made_of: str) -> dict[int, tuple[int, str]] | None:
     """Return length and reason of the rows that a log has; None for a log of something else."""
     if not log.is_file():
         return None
-    header, *lines = log.read_text(encoding="utf-8").split("\n")[:-1] or [""]  # no half a line
+    header, *lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] or [
+        ""
+    ]  # no half a line
     if header != made_of:
         return None
     rows = (line.split("\t", 2) for line in lines)
@@ -88,14 +102,10 @@ def _write_log(log: Path, made_of: str, told: dict[int, tuple[int, str]]) -> Non
     os.replace(fresh, log)
 
 
-def _require_space(folder: Path, array: Path, needed: int) -> None:
-    there = array.stat().st_blocks * 512 if array.exists() else 0
-    free = shutil.disk_usage(folder).free
-    if needed - there > free:
-        raise ValueError(
-            f"the prepared clips need {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB "
-            "free: make room, lower size or frames, or take fewer clips"
-        )
+def space_for(path: Path) -> int:
+    """Return how many bytes a file may have: those free on its disk, and those it has already."""
+    there = path.stat().st_blocks * 512 if path.exists() else 0
+    return shutil.disk_usage(path.parent).free + there
 
 
 def prepare_clips(
@@ -112,8 +122,8 @@ def prepare_clips(
     Writes frames.npy (a row per clip of the index: (frames, H, W, 3) uint8) unless not `cache`,
     index.parquet (clips that are good, with their `row` and their `length` in frames of the file)
     and quarantine.parquet (the others, with the reason). Killed at any moment, the next call goes
-    on; those that failed are tried again. A file that hangs or kills its decoder is one that
-    failed. Raises ValueError where no clip of a split is good, or the disk is too small.
+    on (short of a power cut: nothing is forced to the disk); those that failed are tried again. A
+    file that hangs or ends its decoder twice is one that failed. Raises ValueError where no clip of a split is good, or the disk is too small.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,8 +132,11 @@ def prepare_clips(
     made_of = hashlib.sha256(f"{identity} {frames} {size} {cache}".encode()).hexdigest()
     shape = (len(index), frames, *size, 3)
     told = _read_log(log, made_of)
-    if cache:
-        _require_space(folder, array, math.prod(shape))
+    if cache and math.prod(shape) > space_for(array):
+        raise ValueError(
+            f"the prepared clips need {math.prod(shape) / 1e9:.1f} GB, and {folder} has room for "
+            f"{space_for(array) / 1e9:.1f} GB: make room, or lower size or frames"
+        )
     if told is None or (cache and not array.is_file()):
         array.unlink(missing_ok=True)
         _write_log(log, made_of, {})

@@ -31,7 +31,7 @@ def _load(path: Path, kind: type):
     """Return what a JSON file holds; ValueError where that is not of this kind."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # of syntax or of encoding
+    except (OSError, ValueError, RecursionError) as error:  # of disk, syntax or encoding
         raise ValueError(f"{path} is not readable JSON ({error}); fetch it again") from error
     if not isinstance(content, kind):
         raise ValueError(f"{path} does not hold a JSON {kind.__name__}; fetch it again")
@@ -66,7 +66,7 @@ def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
         raise FileNotFoundError(f"missing: {', '.join(map(str, absent))}. {HOW_TO_GET}.")
     labels = _labels(needed[0])
     problems = Problems(root, HOW_TO_GET)
-    files = {entry.name for entry in os.scandir(root / VIDEOS)}
+    files = {entry.name for entry in os.scandir(root / VIDEOS) if entry.name.endswith(".webm")}
     seen, rows = set(), []
     for split in (*LABELLED, "test"):
         path = root / list_file(split)
@@ -112,4 +112,5 @@ def _row(entry: object, split: str, labels: dict[str, int]) -> dict | str:
     name = template.replace("[", "").replace("]", "")
     if name not in labels:
         return f"entries whose template {list_file('labels')} does not list"
-    return {**row, "label": labels[name], "label_name": name, "text": entry.get("label")}
+    text = str(entry.get("label", "")).encode(errors="replace").decode()  # "\ud800" is fair JSON
+    return {**row, "label": labels[name], "label_name": name, "text": text}

@@ -1,8 +1,9 @@
 """Video files in and out: VP9 webm written byte for byte the same, frames read where they are.
 
 A file is decoded from its beginning, never sought in, so that frame numbers are exact. What its
-decoder patches up (`is_corrupt`) counts as damage, and so does an end before the header's. One
-thing nobody can see: VP9 has no checksums, so a flipped bit inside a frame may merely look odd.
+decoder patches up (`is_corrupt`) counts as damage, and so does an end more than a twentieth, and
+more than two frames, before the header's: some headers are not exact. One thing nobody can see: VP9
+has no checksums, so a flipped bit inside a frame may merely look odd.
 """
 
 import functools
@@ -65,12 +66,12 @@ def sample_frames(total: int, wanted: int) -> np.ndarray:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple]:
     """Open a file for decoding by one thread; yield its container and its video stream."""
-    if not path.is_file():
-        raise VideoError(f"{path}: no such video; check the path or fetch the data set again")
-    if not path.stat().st_size:
-        raise VideoError(f"{path}: is empty; fetch the file again")
     form = FORMATS.get(path.suffix.lower())
     try:
+        if not path.is_file():
+            raise VideoError(f"{path}: no such video; check the path or fetch the data set again")
+        if not path.stat().st_size:
+            raise VideoError(f"{path}: is empty; fetch the file again")
         with av.open(str(path), format=form, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(f"{path}: holds no video stream; replace the file")
@@ -84,7 +85,7 @@ def _opened(path: Path) -> Iterator[tuple]:
                 )
             stream.codec_context.thread_count = 1  # cores are shared out among processes
             yield container, stream
-    except (av.FFmpegError, MemoryError) as error:
+    except (av.FFmpegError, OSError, MemoryError) as error:
         raise VideoError(f"{path}: cannot be decoded ({error}); fetch the file again") from error
 
 
