@@ -82,9 +82,8 @@ def _read_log(log: Path, made_of: str) -> dict[int, tuple[int, str]] | None:
     """Return length and reason of the rows that a log has; None for a log of something else."""
     if not log.is_file():
         return None
-    header, *lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] or [
-        ""
-    ]  # no half a line
+    text = log.read_text(encoding="utf-8", errors="replace")
+    header, *lines = text.split("\n")[:-1] or [""]  # without half a line at its end
     if header != made_of:
         return None
     rows = (line.split("\t", 2) for line in lines)
@@ -123,7 +122,8 @@ def prepare_clips(
     index.parquet (clips that are good, with their `row` and their `length` in frames of the file)
     and quarantine.parquet (the others, with the reason). Killed at any moment, the next call goes
     on (short of a power cut: nothing is forced to the disk); those that failed are tried again. A
-    file that hangs or ends its decoder twice is one that failed. Raises ValueError where no clip of a split is good, or the disk is too small.
+    file that hangs or ends its decoder twice is one that failed. Raises ValueError where no clip of
+    a split is good, or the disk is too small.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
