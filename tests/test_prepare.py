@@ -298,9 +298,7 @@ def test_clips_that_break_while_streaming_are_lost_not_fatal(mini, tmp_path, wor
         os.rename(clips.index["path"][row], f"{clips.index['path'][row]}.gone")
     with pytest.raises(VideoError, match=r"\.webm: no such video"):
         clips[4]
-    with pytest.warns(
-        DataWarning, match=r"5 of 48 clips could not be read, first: .*webm: no such"
-    ):
+    with pytest.warns(DataWarning, match=r"5 clips could not be read, first: .*webm: no such"):
         batches = list(stream_clips(clips, 4, workers=workers))
     assert len(batches) == 11, "the batch of 4 to 7 has nothing left"
     seen = torch.cat([batch.positions for batch in batches]).tolist()

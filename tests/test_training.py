@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from vidlib.data.clips import Clips
+from vidlib.data.clips import Clips, Frames
+from vidlib.data.video import VideoError
 from vidlib.models.store import load_network, save_network
 from vidlib.training import TrainingError, fit
 
 
-def toy_clips(count=48, seed=0):
+def toy_clips(count=48, seed=0, decoded=False, broken=()):
     """Two classes that only differ in whether the first or the last frame is bright."""
     rng = np.random.default_rng(seed)
     frames = rng.integers(0, 80, (count, 4, 8, 8, 3), dtype=np.uint8)
@@ -19,7 +20,13 @@ def toy_clips(count=48, seed=0):
     frames[labels == 0, 0] += 150
     frames[labels == 1, -1] += 150
     index = pd.DataFrame({"label": labels + 10, "label_name": "x", "split": "train"})
-    return Clips(index, frames, [10, 11])
+
+    def read(row):
+        if row in broken:
+            raise VideoError(f"{row}.webm: is cut off")
+        return frames[row]
+
+    return Clips(index, Frames(read, np.arange(count), frames.shape[1:], decoded), [10, 11])
 
 
 class Toy(nn.Module):
@@ -49,6 +56,27 @@ def test_it_learns_what_can_be_learned(tmp_path):
     assert [row["epoch"] for row in history] == [0, 1, 2, 3]
     assert history[-1]["validation_accuracy"] == 1.0
     assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
+
+
+def test_decoding_workers_change_nothing_but_the_speed(tmp_path):
+    stored, history = trained(tmp_path / "stored")
+    torch.manual_seed(0)
+    streamed = Toy()
+    clips = toy_clips(decoded=True), toy_clips(16, 1, decoded=True)
+    told = fit(streamed, *clips, tmp_path / "streamed", **SETTINGS)
+    assert told == history
+    for one, other in zip(stored.parameters(), streamed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_clips_that_break_while_it_trains_are_counted_and_left_out(tmp_path, capsys):
+    torch.manual_seed(0)
+    # The first two validation batches are lost whole.
+    clips = toy_clips(broken=(3, 5)), toy_clips(24, 1, broken=range(16))
+    history = fit(Toy(), *clips, tmp_path, **SETTINGS)
+    assert len(history) == 4 and np.isfinite(history[-1]["train_loss"])
+    said = capsys.readouterr().out
+    assert said.count("18 clips could not be read, first: ") == 4
 
 
 class Killed(Exception):

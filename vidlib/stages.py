@@ -125,15 +125,23 @@ def train(p, inputs, folder: Path, network: str) -> None:
 def evaluate(p, inputs, folder: Path, network: str) -> None:
     """Score the validation clips forwards and with their frames reversed."""
     from vidlib.compare.accuracy import DIRECTIONS, per_class, summary
-    from vidlib.data.clips import load_clips
+    from vidlib.data.clips import load_clips, stream_clips, to_network
     from vidlib.explain.scores import score_clips
     from vidlib.models.store import best_device, load_network
 
     clips = load_clips(inputs["prepare"])
     validation = clips.split("validation")
     net = load_network(inputs[f"train-{network}"]).to(best_device())
-    batch, outputs = validation.batch()
-    scores = {"forward": score_clips(net, batch), "reversed": score_clips(net, batch.flip(2))}
+    parts = {direction: [] for direction in DIRECTIONS}
+    seen = []
+    for batch in stream_clips(validation, 64):
+        x = to_network(batch.frames)
+        parts["forward"].append(score_clips(net, x))
+        parts["reversed"].append(score_clips(net, x.flip(2)))
+        seen.append(batch.positions)
+    validation = validation.subset(torch.cat(seen).numpy())
+    outputs = torch.from_numpy(validation.outputs).long()
+    scores = {direction: torch.cat(part) for direction, part in parts.items()}
     rows = [{"direction": d, **summary(scores[d], outputs)} for d in DIRECTIONS]
     pd.DataFrame(rows).to_parquet(folder / "summary.parquet")
     table = per_class(scores, outputs, clips.classes, clips.names)
@@ -169,13 +177,12 @@ def explain(p, inputs, folder: Path, network: str) -> None:
     validation = clips.split("validation")
     chosen = validation.subset(chosen_clips(p, validation.index))
     net = load_network(inputs[f"train-{network}"]).to(best_device())
-    batch, outputs = chosen.batch()
 
     saliency, masks, starts, parts = [], [], [], []
-    for number, rows in enumerate(torch.arange(len(batch)).split(16)):
+    for number, rows in enumerate(torch.arange(len(chosen)).split(16)):
         part = folder / f"part_{number}.npz"  # a killed run goes on from the last of these
         if not part.exists():
-            x, y = batch[rows], outputs[rows]
+            x, y = chosen.subset(rows.numpy()).batch()
             found = learn_masks(
                 net,
                 x,

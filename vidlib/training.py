@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler
 from torchmetrics.classification import MulticlassAccuracy
 
-from vidlib.data.clips import Clips
+from vidlib.data.clips import Batch, Clips, batch_loader, to_network
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
@@ -33,13 +33,17 @@ class Classifier(L.LightningModule):
         self.network = network
         self.lr, self.weight_decay = lr, weight_decay
         self.history: list[dict[str, float]] = []
+        self.lost: list[str] = []  # of the running epoch: why clips could not be read
         self.accuracy = nn.ModuleDict(
             {f"{split}_accuracy": MulticlassAccuracy(classes, average="micro")
              for split in ("train", "validation")}
         )  # fmt: skip
 
-    def _step(self, batch, split: str) -> torch.Tensor:
-        clips, outputs = batch
+    def _step(self, batch: Batch, split: str) -> torch.Tensor | None:
+        self.lost += batch.lost
+        if not len(batch.frames):
+            return None
+        clips, outputs = to_network(batch.frames), batch.outputs
         logits = self.network(clips)
         loss = nn.functional.cross_entropy(logits, outputs)
         self.accuracy[f"{split}_accuracy"](logits, outputs)
@@ -48,17 +52,17 @@ class Classifier(L.LightningModule):
         self.log(f"{split}_accuracy", self.accuracy[f"{split}_accuracy"], **show)
         return loss
 
-    def training_step(self, batch, _) -> torch.Tensor:
+    def training_step(self, batch: Batch, _) -> torch.Tensor | None:
         """Return the loss of one batch; refuse to go on from one that is not finite."""
         loss = self._step(batch, "train")
-        if not torch.isfinite(loss):
+        if loss is not None and not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch}; the last checkpoint is "
                 f"kept: lower the learning rate (now at most {self.lr:g}) and start again"
             )
         return loss
 
-    def validation_step(self, batch, _) -> None:
+    def validation_step(self, batch: Batch, _) -> None:
         """Score one batch of the validation split."""
         self._step(batch, "validation")
 
@@ -98,6 +102,11 @@ class _Epochs(Callback):
             f"train {row['train_accuracy']:.0%}, validation {row['validation_accuracy']:.0%}",
             flush=True,
         )
+        if module.lost:
+            print(
+                f"{len(module.lost)} clips could not be read, first: {module.lost[0]}", flush=True
+            )
+            module.lost.clear()
 
 
 class _Shuffled(Sampler):
@@ -124,17 +133,10 @@ class _Batches(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         order = _Shuffled(len(self.train), 1000 * self.seed + self.trainer.current_epoch)
-        # With a generator of its own the loader takes nothing from the one that dropout uses.
-        return DataLoader(
-            self.train,
-            self.batch_size,
-            sampler=order,
-            drop_last=True,
-            generator=torch.Generator(),
-        )
+        return batch_loader(self.train, self.batch_size, order=order, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.validation, self.batch_size)
+        return batch_loader(self.validation, self.batch_size)
 
 
 def fit(

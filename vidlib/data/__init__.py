@@ -1,6 +1,14 @@
 """From video files to clips: rendered and original sets, one path."""
 
-from vidlib.data.clips import Batch, Clips, Frames, load_clips, stream_clips, to_network
+from vidlib.data.clips import (
+    Batch,
+    Clips,
+    Frames,
+    batch_loader,
+    load_clips,
+    stream_clips,
+    to_network,
+)
 from vidlib.data.index import DataError, DataWarning
 from vidlib.data.kth import read_kth
 from vidlib.data.prepare import prepare_clips
@@ -22,6 +30,7 @@ __all__ = [
     "DataWarning",
     "Frames",
     "VideoError",
+    "batch_loader",
     "decode_sequences",
     "load_clips",
     "prepare_clips",

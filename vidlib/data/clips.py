@@ -1,8 +1,9 @@
 """Clips as networks take them: out of a memory-mapped array, or streamed from their files."""
 
 import functools
+import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,9 +34,19 @@ class Frames:
     Whether a clip comes out of an array on disk or is decoded from its file is not to be seen.
     """
 
-    def __init__(self, read: Callable[[int], np.ndarray], rows: np.ndarray, shape: tuple[int, ...]):
-        """read: returns the clip of a row, of that shape. rows: of the clips, in their order."""
-        self.read, self.rows, self.shape = read, rows, (len(rows), *shape)
+    def __init__(
+        self,
+        read: Callable[[int], np.ndarray],
+        rows: np.ndarray,
+        shape: tuple[int, ...],
+        decoded: bool = False,
+    ):
+        """read: returns the clip of a row, of that shape. rows: of the clips, in their order.
+
+        decoded: whether reading a clip means decoding it.
+        """
+        self.read, self.rows, self.decoded = read, rows, decoded
+        self.shape = (len(rows), *shape)
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -51,7 +62,7 @@ class Frames:
 
     def take(self, positions: np.ndarray) -> "Frames":
         """Return the clips at these positions, still unread."""
-        return Frames(self.read, self.rows[positions], self.shape[1:])
+        return Frames(self.read, self.rows[positions], self.shape[1:], self.decoded)
 
 
 class Clips(Dataset):
@@ -99,13 +110,14 @@ def load_clips(folder: Path) -> Clips:
         raise FileNotFoundError(f"{folder} holds no prepared clips; run the prepare stage first")
     index = pd.read_parquet(folder / "index.parquet")
     frames, size = index.attrs["frames"], tuple(index.attrs["size"])
-    if (folder / "frames.npy").is_file():
+    decoded = not (folder / "frames.npy").is_file()
+    if not decoded:
         read = np.load(folder / "frames.npy", mmap_mode="r").__getitem__
     else:
         read = functools.partial(_read_row, _places(index), frames, size)
     rows = index["row"].to_numpy()
     classes = sorted(index["label"].unique().tolist())
-    return Clips(index, Frames(read, rows, (frames, *size, 3)), classes)
+    return Clips(index, Frames(read, rows, (frames, *size, 3), decoded), classes)
 
 
 def _places(index: pd.DataFrame) -> dict[int, tuple]:
@@ -123,8 +135,8 @@ def _read_row(places: dict[int, tuple], frames: int, size: tuple[int, int], row:
 class Batch(NamedTuple):
     """Some clips, still as frames: `to_network` turns them on the device where they are used.
 
-    frames: (B, T, H, W, 3) uint8. outputs: (B,) int64. positions: (B,) int64, in the clips that are
-    streamed. lost: why others, that belonged here, could not be read.
+    frames: (B, T, H, W, 3) uint8. outputs: (B,) int64. positions: (B,) int64, in the clips that
+    were asked for. lost: why others, that belonged here, could not be read.
     """
 
     frames: torch.Tensor
@@ -134,52 +146,71 @@ class Batch(NamedTuple):
 
 
 class _Readable(Dataset):
-    """Positions turned into frames, or into why there are none."""
+    """Position, frames and output of clips; in place of frames, why there are none."""
 
-    def __init__(self, frames: Frames):
-        self.frames = frames
+    def __init__(self, clips: Clips):
+        self.clips = clips
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.clips)
 
-    def __getitem__(self, i: int) -> tuple[int, np.ndarray | str]:
+    def __getitem__(self, i: int) -> tuple[int, np.ndarray | str, int]:
+        output = int(self.clips.outputs[i])
         try:
-            return i, self.frames[i]
+            return i, self.clips.frames[i], output
         except VideoError as error:
-            return i, str(error)
+            return i, str(error), output
+
+    def collate(self, items: list) -> Batch:
+        good = [item for item in items if not isinstance(item[1], str)]
+        frames = [frames for _, frames, _ in good]
+        return Batch(
+            torch.from_numpy(np.stack(frames)) if good else torch.empty(0, dtype=torch.uint8),
+            torch.tensor([output for _, _, output in good], dtype=torch.long),
+            torch.tensor([i for i, _, _ in good], dtype=torch.long),
+            [reason for _, reason, _ in items if isinstance(reason, str)],
+        )
 
 
-def _collate(items: list) -> tuple:
-    good = [(i, frames) for i, frames in items if not isinstance(frames, str)]
-    lost = [reason for _, reason in items if isinstance(reason, str)]
-    positions = torch.tensor([i for i, _ in good], dtype=torch.long)
-    frames = torch.from_numpy(np.stack([f for _, f in good])) if good else None
-    return frames, positions, lost
-
-
-def stream_clips(
-    clips: Clips, batch_size: int, *, workers: int, order: list[int] | None = None
-) -> Iterator[Batch]:
-    """Yield clips in batches, read by worker processes while the last batch is being used.
+def batch_loader(
+    clips: Clips,
+    batch_size: int,
+    *,
+    order: Iterable[int] | None = None,
+    drop_last: bool = False,
+    workers: int | None = None,
+) -> DataLoader:
+    """Return a loader of `Batch`es, one call of `iter` an epoch.
 
     order: positions in the order wanted (default: as they stand). A clip that cannot be read is
-    left out, so that its batch is smaller, and is told of in the batch and, once all are through,
-    in a `DataWarning` that counts them.
+    left out of its batch, which may become empty by that. workers: processes that read while the
+    last batch is being used; by default one a core for clips that are decoded, and none for those
+    that lie ready.
     """
-    loader = DataLoader(
-        _Readable(clips.frames),
+    if workers is None:
+        workers = (os.cpu_count() or 1) if clips.frames.decoded else 0
+    dataset = _Readable(clips)
+    return DataLoader(
+        dataset,
         batch_size,
-        sampler=range(len(clips)) if order is None else order,
+        sampler=order,
+        drop_last=drop_last,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=dataset.collate,
         generator=torch.Generator(),  # of its own: it takes nothing from the one that dropout uses
     )
-    outputs = torch.from_numpy(clips.outputs).long()
+
+
+def stream_clips(clips: Clips, batch_size: int, **options) -> Iterator[Batch]:
+    """Yield the batches of a `batch_loader` that are not empty, options as there.
+
+    Once all are through, clips that could not be read are counted in a `DataWarning`.
+    """
     lost = []
-    for frames, positions, reasons in loader:
-        lost += reasons
-        if frames is not None:
-            yield Batch(frames, outputs[positions], positions, reasons)
+    for batch in batch_loader(clips, batch_size, **options):
+        lost += batch.lost
+        if len(batch.frames):
+            yield batch
     if lost:
-        message = f"{len(lost)} of {len(loader.sampler)} clips could not be read, first: {lost[0]}"
+        message = f"{len(lost)} clips could not be read, first: {lost[0]}"
         warnings.warn(message, DataWarning, stacklevel=2)
