@@ -3,7 +3,7 @@
 A file is decoded from its beginning, never sought in, so that frame numbers are exact. What its
 decoder patches up (`is_corrupt`) counts as damage, and so does an end more than a twentieth, and
 more than two frames, before the header's: some headers are not exact. One thing nobody can see: VP9
-has no checksums, so a flipped bit inside a frame may merely look odd.
+has no checksums, so a flipped bit inside a frame may merely look odd, nor have raw pictures.
 """
 
 import functools
