@@ -7,6 +7,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from vidlib.compare import (
+    against_truth,
     blob_statistics,
     bootstrap_interval,
     drops,
@@ -189,6 +190,24 @@ def test_event_overlap_by_hand():
     )
     empty = event_overlap(np.zeros(16), start, 31, (10, 20))
     assert np.isnan(empty["mask_in_event"]) and np.isnan(empty["random_in_event"])
+
+
+def test_a_blind_map_is_that_of_the_other_clips(tmp_path):
+    """Two clips whose maps each lie on their own object: of the other's map, none does."""
+    places = {"a": 0.25, "b": 0.75}
+    states = [states_of(x).assign(clip_id=clip) for clip, x in places.items()]
+    pd.concat(states).to_parquet(tmp_path / "states.parquet")
+    clips = {"clip_id": ["a", "b"], "frames": 4, "event_start": [0, 2], "event_stop": [2, 4]}
+    pd.DataFrame(clips).to_parquet(tmp_path / "clips.parquet")
+    saliency = np.zeros((2, 4, 32, 32), np.uint8)
+    saliency[0, :, 6:10, 6:10] = saliency[1, :, 6:10, 22:26] = 255
+    masks = np.array([[1, 1, 0, 0], [1, 0, 0, 0.0]])
+    # The tables hold the clips in another order.
+    found = against_truth(tmp_path, pd.Series(["b", "a"]), saliency[::-1], masks[::-1], masks)
+    on_target = pytest.approx([1 / (np.pi / 16)] * 2, rel=0.05)
+    assert found["actors"].tolist() == on_target and found["actors_blind"].tolist() == [0, 0]
+    assert found["mask_in_event"].tolist() == [0, 1]
+    assert found["start_in_event"].tolist() == [0, 1]
 
 
 def test_the_paper_drops_by_what_it_says():

@@ -131,6 +131,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
     assert (tmp_path / "last.ckpt").exists()
 
 
+def test_no_clips_to_judge_by_are_refused_before_any_work(tmp_path):
+    nothing = toy_clips().subset(np.array([], int))
+    with pytest.raises(ValueError, match="no validation clips to judge by: add some"):
+        fit(Toy(), toy_clips(), nothing, tmp_path, **SETTINGS)
+    assert not list(tmp_path.iterdir())
+
+
 def test_too_few_clips_are_refused(tmp_path):
     with pytest.raises(ValueError, match="48 training clips do not fill a batch of 64"):
         trained(tmp_path, batch_size=64)

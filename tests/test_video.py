@@ -138,9 +138,11 @@ def test_damage_is_told_of_the_sequences_in_which_it_shows(whole, tmp_path):
     before, in_its_wake, after, over = decode(path, ranges)
     (whole_file,) = decode(path)
     assert before.reason == after.reason == ""
-    assert in_its_wake.reason.endswith("frame 31 is damaged; fetch it again")
+    assert in_its_wake.reason.endswith("frame 31 is damaged; fetch the file again")
     for clip in (over, whole_file):
-        assert clip.frames is None and clip.reason.endswith("frame 30 is damaged; fetch it again")
+        assert clip.frames is None and clip.reason.endswith(
+            "frame 30 is damaged; fetch the file again"
+        )
     for clip, (start, stop) in ((before, ranges[0]), (after, ranges[2])):
         numbers = np.array([told_number(frame) for frame in clip.frames])
         assert np.abs(numbers - start - sample_frames(stop - start, 8)).max() < 3

@@ -166,6 +166,7 @@ def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
 def explain(p, inputs, folder: Path, network: str) -> None:
     """Make Grad-CAM maps and temporal masks; score the clips frozen, and reversed, by the mask."""
     from vidlib.compare.explanations import blob_statistics, drops
+    from vidlib.compare.truth import against_truth
     from vidlib.data.clips import load_clips
     from vidlib.explain.gradcam import grad_cam
     from vidlib.explain.masks import learn_masks
@@ -226,36 +227,13 @@ def explain(p, inputs, folder: Path, network: str) -> None:
     table["mask_above_0.1"] = (masks > 0.1).sum(1)
     table = table.join(drops(table))
     table = table.join(pd.DataFrame([blob_statistics(maps / 255) for maps in saliency]))
-    if (inputs["files"] / "truth").is_dir():
-        table = table.join(against_truth(inputs["files"] / "truth", table, saliency, masks, starts))
+    truth = inputs["files"] / "truth"  # only rendered clips have one
+    if truth.is_dir():
+        table = table.join(against_truth(truth, table["clip_id"], saliency, masks, starts))
     table.to_parquet(folder / "clips.parquet")
     np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks, start=starts)
     for part in folder.glob("part_*.npz"):
         part.unlink()
-
-
-def against_truth(truth: Path, table: pd.DataFrame, saliency, masks, starts) -> pd.DataFrame:
-    """Return how each clip's explanation lies to what happened in the clip."""
-    from vidlib.compare.truth import event_overlap, saliency_on_actors
-
-    clips = pd.read_parquet(truth / "clips.parquet").set_index("clip_id")
-    states = pd.read_parquet(truth / "states.parquet")
-    by_clip = dict(tuple(states[states["clip_id"].isin(table["clip_id"])].groupby("clip_id")))
-    total = saliency.sum(0, dtype=float)
-    rows = []
-    for clip_id, maps, mask, start in zip(table["clip_id"], saliency, masks, starts, strict=True):
-        true = clips.loc[clip_id]
-        event = (true["event_start"], true["event_stop"])
-        # What the network's average map of the other clips scores, which knows nothing of this.
-        blind = saliency_on_actors(total - maps, by_clip[clip_id])
-        rows.append(
-            {
-                **saliency_on_actors(maps / 255, by_clip[clip_id]),
-                **{f"{name}_blind": value for name, value in blind.items()},
-                **event_overlap(mask, start, true["frames"], event),
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def compare(p, inputs, folder: Path) -> None:
@@ -323,7 +301,7 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             masks,
             ("files", *trained),
             (),
-            (chosen_clips, against_truth),
+            (chosen_clips,),
         )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in NETWORKS)
     stages["compare"] = Stage(compare, (), seen)

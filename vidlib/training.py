@@ -155,13 +155,15 @@ def fit(
 
     A checkpoint per epoch goes to folder/last.ckpt; where one is there, training goes on from it
     and ends, on a CPU, with the very weights of an uninterrupted run. Raises ValueError for fewer
-    clips than a batch, `TrainingError` for a loss that is not finite.
+    clips than a batch or none to validate by, `TrainingError` for a loss that is not finite.
     """
     if len(train) < batch_size:
         raise ValueError(
             f"{len(train)} training clips do not fill a batch of {batch_size}: lower batch_size "
-            "or render more clips"
+            "or take more clips"
         )
+    if not len(validation):
+        raise ValueError("no validation clips to judge by: add some to the data set")
     folder = Path(folder)
     module = Classifier(network, len(train.classes), lr=lr, weight_decay=weight_decay)
     checkpoint = ModelCheckpoint(

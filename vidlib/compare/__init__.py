@@ -10,9 +10,10 @@ from vidlib.compare.explanations import (
     paired_difference,
     table_2,
 )
-from vidlib.compare.truth import event_overlap, saliency_on_actors
+from vidlib.compare.truth import against_truth, event_overlap, saliency_on_actors
 
 __all__ = [
+    "against_truth",
     "blob_statistics",
     "bootstrap_interval",
     "drops",

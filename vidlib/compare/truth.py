@@ -1,5 +1,7 @@
 """What only rendered clips allow: explanations held against what happened in the clip."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -60,3 +62,36 @@ def event_overlap(
         "start_in_event": float(inside[began].mean()) if began.any() else np.nan,
         "random_in_event": float(stretches.mean()) if on.any() else np.nan,
     }
+
+
+def against_truth(
+    folder: Path,
+    clip_ids: pd.Series,
+    saliency: np.ndarray,
+    masks: np.ndarray,
+    starts: np.ndarray,
+) -> pd.DataFrame:
+    """Return how the explanations of some clips lie to what happened in them, a row per clip.
+
+    folder: of the truth tables. saliency: (N, T, H, H) uint8, 255 for 1. masks and the windows that
+    they were learned from, starts: (N, T) in [0, 1]. Columns: those of `saliency_on_actors` and
+    `event_overlap`, and for the former also <name>_blind, what the network's average map of the
+    other clips scores, which knows nothing of this one.
+    """
+    clips = pd.read_parquet(folder / "clips.parquet").set_index("clip_id")
+    states = pd.read_parquet(folder / "states.parquet")
+    by_clip = dict(tuple(states[states["clip_id"].isin(clip_ids)].groupby("clip_id")))
+    total = saliency.sum(0, dtype=float)
+    rows = []
+    for clip_id, maps, mask, start in zip(clip_ids, saliency, masks, starts, strict=True):
+        true = clips.loc[clip_id]
+        event = (true["event_start"], true["event_stop"])
+        blind = saliency_on_actors(total - maps, by_clip[clip_id])
+        rows.append(
+            {
+                **saliency_on_actors(maps / 255, by_clip[clip_id]),
+                **{f"{name}_blind": value for name, value in blind.items()},
+                **event_overlap(mask, start, true["frames"], event),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -3,7 +3,7 @@
 A file is decoded from its beginning, never sought in, so that frame numbers are exact. What its
 decoder patches up (`is_corrupt`) counts as damage, and so does an end more than a twentieth, and
 more than two frames, before the header's: some headers are not exact. One thing nobody can see: VP9
-has no checksums, so a flipped bit inside a frame may merely look odd, nor have raw pictures.
+and raw pictures have no checksums, so a flipped bit inside a frame may merely look odd.
 """
 
 import functools
@@ -143,7 +143,9 @@ class _Sampler:
         if damaged:
             for k, (start, stop) in enumerate(self.ranges):
                 if start <= number < stop and not self.reasons[k]:
-                    self.reasons[k] = f"{self.path}: frame {number} is damaged; fetch it again"
+                    self.reasons[k] = (
+                        f"{self.path}: frame {number} is damaged; fetch the file again"
+                    )
         if number in self.places:
             height, width = self.size
             picture = _reformatter().reformat(
