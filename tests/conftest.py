@@ -39,7 +39,7 @@ def files(root: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def mini(tmp_path_factory) -> Path:
     """A something-mini of 48 clips; not to be changed."""
-    from vidlib.data import render_something_mini
+    from vidlib.rendered import render_something_mini
 
     root = tmp_path_factory.mktemp("mini")
     counts = {"train": 2, "validation": 1}

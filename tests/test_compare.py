@@ -11,7 +11,6 @@ from vidlib.compare import (
     blob_statistics,
     bootstrap_interval,
     drops,
-    event_overlap,
     find_blobs,
     paired_difference,
     paper,
@@ -20,6 +19,10 @@ from vidlib.compare import (
     summary,
     table_2,
 )
+from vidlib.rendered import Masks, Scene, Truth
+from vidlib.rendered.observer import observe
+from vidlib.rendered.scene import track
+from vidlib.rendered.truth import write_masks, write_truth
 
 
 def test_table_1_by_hand():
@@ -144,70 +147,74 @@ def test_bootstrap_intervals_cover_as_often_as_they_say():
     assert 0.88 <= hits / 200 <= 0.98
 
 
-def states_of(x, role="object", size=0.5):
-    frames = np.arange(4)
-    return pd.DataFrame(
-        {"frame": frames, "name": role, "role": role, "x": x, "y": 0.25, "size": size}
-    )
+def squares(*places, side=32, frames=4):
+    """Masks with a thing, 8 pixels wide and high, at each (x, y, role), the later ones on top."""
+    numbers = np.zeros((frames, side, side), np.uint8)
+    for k, (x, y, _) in enumerate(places, 1):
+        numbers[:, y : y + 8, x : x + 8] = k
+    roles = [role for *_, role in places]
+    return Masks(numbers, [f"thing_{k}" for k in range(len(places))], roles)
 
 
 def test_saliency_on_actors_is_one_for_a_blind_map_and_more_on_target():
-    states = pd.concat([states_of(0.25), states_of(0.75, role="distractor")])
+    masks = squares((4, 4, "object"), (20, 20, "distractor"))
     blind = np.ones((4, 32, 32))
-    assert saliency_on_actors(blind, states) == pytest.approx({"actors": 1.0, "distractors": 1.0})
+    assert saliency_on_actors(blind, masks) == pytest.approx({"actors": 1.0, "distractors": 1.0})
     aimed = np.zeros((4, 32, 32))
-    aimed[:, 6:10, 6:10] = 1
-    found = saliency_on_actors(aimed, states)
-    assert found["actors"] == pytest.approx(1 / (np.pi / 16), rel=0.05)  # a disc of 1/4 radius
-    assert found["distractors"] == 0
-    assert np.isnan(saliency_on_actors(np.zeros((4, 32, 32)), states)["actors"])
-    assert np.isnan(saliency_on_actors(blind, states_of(2.0))["actors"])  # out of view
+    aimed[:, 6:8, 6:8] = 1
+    found = saliency_on_actors(aimed, masks)
+    assert found == pytest.approx({"actors": 16.0, "distractors": 0.0})  # 1/16 of the picture
+    assert np.isnan(saliency_on_actors(np.zeros((4, 32, 32)), masks)["actors"])
+    assert np.isnan(saliency_on_actors(blind, squares((4, 4, "object")))["distractors"])
+
+
+def test_what_is_hidden_does_not_count():
+    masks = squares((4, 4, "object"), (8, 4, "distractor"))  # over the object's right half
+    aimed = np.zeros((4, 32, 32))
+    aimed[:, 4:12, 8:12] = 1
+    found = saliency_on_actors(aimed, masks)
+    assert found["actors"] == 0 and found["distractors"] > 1
+
+
+def test_a_coarse_map_is_held_against_the_share_that_things_cover():
+    """Cells of 8 pixels: the object covers a quarter of each of four cells."""
+    masks = squares((4, 4, "hand"))
+    aimed = np.zeros((4, 4, 4))
+    aimed[:, 0, 0] = 1
+    assert saliency_on_actors(aimed, masks)["actors"] == pytest.approx(0.25 / (1 / 16))
 
 
 def test_saliency_is_held_against_the_right_frame():
     """Eight frames sampled to four: the object is where it is at frames 0, 2, 5 and 7."""
-    states = pd.DataFrame(
-        {"frame": range(8), "name": "a", "role": "hand", "y": 0.5, "size": 0.2,
-         "x": [0.1, 9, 0.3, 9, 9, 0.7, 9, 0.9]}
-    )  # fmt: skip
+    numbers = np.zeros((8, 20, 20), np.uint8)
     maps = np.zeros((4, 20, 20))
-    for i, column in enumerate((1, 5, 13, 17)):
+    for i, (frame, column) in enumerate([(0, 1), (2, 5), (5, 13), (7, 17)]):
+        numbers[frame, 9:11, column : column + 2] = 1
         maps[i, 9:11, column : column + 2] = 1
-    assert saliency_on_actors(maps, states)["actors"] == pytest.approx(1 / (np.pi / 100), rel=0.1)
-
-
-def test_event_overlap_by_hand():
-    # 31 frames, 16 sampled: every second one; the event takes frames 10 to 19, samples 5 to 9
-    mask, start = np.zeros(16), np.zeros(16)
-    mask[8:12] = 0.9
-    mask[0] = 0.4
-    start[5:10] = 1
-    found = event_overlap(mask, start, 31, (10, 20))
-    # of the 13 places of four frames, those from 2 to 9 meet the event in 1 2 3 4 4 3 2 1 frames
-    random = (1 + 2 + 3 + 4 + 4 + 3 + 2 + 1) / (13 * 4)
-    assert found == pytest.approx(
-        {"mask_in_event": 0.5, "start_in_event": 1.0, "random_in_event": random}
-    )
-    empty = event_overlap(np.zeros(16), start, 31, (10, 20))
-    assert np.isnan(empty["mask_in_event"]) and np.isnan(empty["random_in_event"])
+    masks = Masks(numbers, ["hand_a"], ["hand"])
+    assert saliency_on_actors(maps, masks)["actors"] == pytest.approx(100)
 
 
 def test_a_blind_map_is_that_of_the_other_clips(tmp_path):
     """Two clips whose maps each lie on their own object: of the other's map, none does."""
-    places = {"a": 0.25, "b": 0.75}
-    states = [states_of(x).assign(clip_id=clip) for clip, x in places.items()]
-    pd.concat(states).to_parquet(tmp_path / "states.parquet")
-    clips = {"clip_id": ["a", "b"], "frames": 4, "event_start": [0, 2], "event_stop": [2, 4]}
-    pd.DataFrame(clips).to_parquet(tmp_path / "clips.parquet")
+    scenes = []
+    (tmp_path / "truth/masks").mkdir(parents=True)
+    for name, x, change in (("a", 4, 1), ("b", 20, 3)):
+        y = np.where(np.arange(4) < change, 0.7, 0.3)
+        thing = track("object_a", "object", 4, 0.5, y, 0.2)
+        scenes.append((name, Scene(45, [thing], np.zeros((4, 2)), (change, change + 1))))
+        write_masks(tmp_path, name, squares((x, 4, "object")))
+    write_truth(tmp_path, scenes, [{}, {}])
     saliency = np.zeros((2, 4, 32, 32), np.uint8)
     saliency[0, :, 6:10, 6:10] = saliency[1, :, 6:10, 22:26] = 255
-    masks = np.array([[1, 1, 0, 0], [1, 0, 0, 0.0]])
+    masks = np.array([[0, 0, 0, 1], [0, 1, 1, 1.0]])  # of b and a
     # The tables hold the clips in another order.
-    found = against_truth(tmp_path, pd.Series(["b", "a"]), saliency[::-1], masks[::-1], masks)
-    on_target = pytest.approx([1 / (np.pi / 16)] * 2, rel=0.05)
-    assert found["actors"].tolist() == on_target and found["actors_blind"].tolist() == [0, 0]
-    assert found["mask_in_event"].tolist() == [0, 1]
-    assert found["start_in_event"].tolist() == [0, 1]
+    found = against_truth(Truth(tmp_path), observe, ["b", "a"], saliency[::-1], masks, masks[::-1])
+    assert found["actors"].tolist() == [16, 16] and found["actors_blind"].tolist() == [0, 0]
+    assert found["shortest"].tolist() == [1, 3]
+    assert found["mask_removes"].tolist() == [1, 1] and found["start_removes"].tolist() == [1, 0]
+    # of the windows of one frame, the last removes b; of those of three, both do with a's the last
+    assert found["random_removes"].tolist() == [1 / 4, 1 / 2]
 
 
 def test_the_paper_drops_by_what_it_says():

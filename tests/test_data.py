@@ -9,8 +9,9 @@ from conftest import SHARED, files, real_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidlib.data import read_something, render_something_mini, sample_frames, to_network
-from vidlib.data.scenes import CLASSES
+from vidlib.data import read_clip, read_something, sample_frames, to_network
+from vidlib.rendered import Truth, render_something_mini, states
+from vidlib.rendered.scripts import CLASSES, compose
 
 # --- sampling
 
@@ -65,7 +66,7 @@ def test_another_seed_gives_other_clips(mini, tmp_path):
     counts = {"train": 2, "validation": 1}
     render_something_mini(tmp_path, clips_per_class=counts, size=48, seed=4, processes=2)
     same = files(tmp_path).keys() & files(mini).keys()
-    assert len(same) == 16 * 3 + 5
+    assert len(same) == 2 * 16 * 3 + 3 + 3  # videos and masks, lists, tables
     assert all(files(tmp_path)[n] != files(mini)[n] for n in same if n.endswith(".webm"))
 
 
@@ -101,19 +102,47 @@ def test_an_impossible_size_is_refused(tmp_path):
 
 def test_the_truth_is_of_the_same_clips(mini):
     index = read_something(mini)
-    truth = pd.read_parquet(mini / "truth/clips.parquet")
-    states = pd.read_parquet(mini / "truth/states.parquet")
-    assert truth.set_index("clip_id")["label"].to_dict() == dict(
+    truth = Truth(mini)
+    assert truth.clips["label"].to_dict() == dict(
         zip(index["clip_id"], index["label"], strict=True)
     )
-    for clip_id, frames in truth[["clip_id", "frames"]].itertuples(index=False):
-        assert states[states["clip_id"] == clip_id]["frame"].max() == frames - 1
     import av
 
-    one = truth.iloc[0]
-    with av.open(str(mini / f"20bn-something-something-v2/{one['clip_id']}.webm")) as container:
-        assert container.streams.video[0].codec_context.name == "vp9"
-        assert sum(1 for _ in container.decode(video=0)) == one["frames"]
+    for clip_id, frames in list(truth.clips["frames"].items())[:6]:
+        with av.open(str(mini / f"20bn-something-something-v2/{clip_id}.webm")) as container:
+            assert container.streams.video[0].codec_context.name == "vp9"
+            decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+        assert len(decoded) == frames == len(truth.scene(clip_id))
+        masks = truth.masks(clip_id)
+        assert masks.numbers.shape == (frames, 48, 48)
+
+
+def test_a_scene_is_read_as_it_was_composed(mini):
+    truth = Truth(mini)
+    for clip_id, label in list(truth.clips["label"].items())[:8]:
+        composed = compose(label, np.random.default_rng([3, int(clip_id), 0]))
+        read = truth.scene(clip_id)
+        assert (read.label, read.event, read.aspect) == (label, composed.event, 1.0)
+        assert np.array_equal(read.camera, composed.camera) and np.isnan(read.phase).all()
+        assert states(read).equals(states(composed))
+        table = truth.states(clip_id).drop(columns="clip_id").reset_index(drop=True)
+        pd.testing.assert_frame_equal(table, states(composed), check_dtype=False)
+
+
+def test_masks_are_those_of_the_decoded_pictures(mini):
+    """Under an object's mask the picture changes when the object leaves: files and truth agree."""
+    truth = Truth(mini)
+    clip_id = truth.clips.index[truth.clips["label"] == 147][0]
+    path = mini / f"20bn-something-something-v2/{clip_id}.webm"
+    frames = read_clip(path, frames=truth.clips.loc[clip_id, "frames"], size=(48, 48))
+    where = truth.masks(clip_id).of("object_a")
+    change = np.abs(frames[0].astype(int) - frames[-1]).mean(-1)
+    assert change[where[0]].mean() > 4 * np.median(change)
+
+
+def test_a_set_without_truth_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no truth beside its clips: only rendered"):
+        Truth(tmp_path)
 
 
 def test_network_values_run_from_minus_one_to_one():

@@ -28,7 +28,7 @@ from vidlib.data import (
     to_network,
 )
 from vidlib.data import prepare as module
-from vidlib.data.scenes import CLASSES
+from vidlib.rendered.scripts import CLASSES
 
 
 def prepare(index, folder, *, frames=4, size=(16, 16), processes=2, **options):

@@ -1,12 +1,15 @@
 """The rendered scenes: what a class is must hold in the scene states themselves."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidlib.data.draw import SPRITE, background, draw, dress, sprite
-from vidlib.data.scenes import CLASSES, FRAMES, compose
+from vidlib.rendered import intervals, looks, states
+from vidlib.rendered.draw import draw
+from vidlib.rendered.looks import SPRITE, background, dress, sprite
+from vidlib.rendered.scripts import CLASSES, FRAMES, compose
 
 labels = st.sampled_from(sorted(CLASSES))
 seeds = st.integers(0, 10_000)
@@ -18,8 +21,7 @@ def scene_of(label, seed):
 
 def seen(scene, name):
     """Position of a track as the camera sees it, (T, 2)."""
-    track = scene[name]
-    return np.stack([track.x, track.y], axis=1) - scene.camera
+    return np.stack(scene.seen(scene[name]), axis=1)
 
 
 def moved(values, scene):
@@ -121,7 +123,7 @@ def test_reversing_twice_gives_the_scene_back(label, seed):
     scene = scene_of(label, seed)
     twice = scene.reversed(0).reversed(label)
     assert twice.event == scene.event
-    assert twice.states().equals(scene.states())
+    assert states(twice).equals(states(scene))
 
 
 @pytest.mark.parametrize(("one", "other"), [(36, 37), (45, 43), (93, 94), (167, 166), (165, 168)])
@@ -129,15 +131,67 @@ def test_mirror_classes_show_the_same_frames(one, other):
     """The same random numbers give the same set of frames, in reverse order."""
     scene = compose(one, np.random.default_rng(3))
     mirror = compose(other, np.random.default_rng(3))
-    assert mirror.reversed(one).states().equals(scene.states())
+    assert states(mirror.reversed(one)).equals(states(scene))
 
 
 def test_states_say_what_is_in_view():
     scene = scene_of(147, 1)
-    states = scene.states()
-    assert len(states) == len(scene) * len(scene.tracks)
-    last = states[(states["name"] == "object_a") & (states["frame"] == len(scene) - 1)]
-    assert not last["visible"].item()
+    table = states(scene)
+    assert len(table) == len(scene) * len(scene.tracks)
+    last = table[(table["name"] == "object_a") & (table["frame"] == len(scene) - 1)]
+    assert not last["in_view"].item()
+
+
+def test_events_lie_all_over_the_clips():
+    """A mask that guesses the middle must not be right by the way clips are made."""
+    middles, durations = [], []
+    for seed in range(200):
+        scene = scene_of(45, seed)
+        middles.append(sum(scene.event) / 2 / len(scene))
+        durations.append((scene.event[1] - scene.event[0]) / len(scene))
+    assert min(middles) < 0.32 and max(middles) > 0.7 and 0.47 < np.mean(middles) < 0.55
+    assert min(durations) < 0.27 and max(durations) > 0.47
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("label", sorted(CLASSES))
+def test_the_event_is_when_things_move(label, seed):
+    """Hands come before it and leave after it; what they act on, or the camera, moves in it."""
+    scene = scene_of(label, seed)
+    acting = [one for one in scene.tracks if one.role == "object"]
+    speed = np.zeros(len(scene))
+    for one in acting:
+        turning = one.size / 2 * np.abs(np.gradient(one.angle))
+        speed += np.hypot(np.gradient(one.x), np.gradient(one.y)) + turning
+    start, stop = scene.event
+    if label == 81:  # nothing moves but the hand
+        hand = scene["hand_a"]
+        speed = np.hypot(np.gradient(hand.x), np.gradient(hand.y))
+        assert speed[start:stop].max() > 0.01 and speed[stop + 1 :].max() < 1e-9
+    elif CLASSES[label].pan == (0, 0):
+        outside = np.r_[speed[: max(0, start - 1)], speed[stop + 1 :]]
+        assert speed[start:stop].max() > 0.005 and (outside < 1e-9).all()
+    else:
+        steps = np.hypot(*np.gradient(scene.camera, axis=0).T)
+        assert steps[start:stop].max() > 2 * np.r_[steps[:start], steps[stop:]].mean()
+    moving = intervals(scene.moving())
+    assert any(a < stop and b > start for a, b in moving)
+
+
+def test_intervals_by_hand():
+    assert intervals(np.array([1, 1, 0, 0, 1, 0, 1], bool)) == [(0, 2), (4, 5), (6, 7)]
+    assert intervals(np.zeros(3, bool)) == []
+    assert intervals(np.ones(3, bool)) == [(0, 3)]
+
+
+def test_contacts_by_hand():
+    scene = scene_of(38, 0)
+    touching = scene.contacts(scene["object_a"]) == "object_b"
+    gap = np.hypot(*(seen(scene, "object_a") - seen(scene, "object_b")).T)
+    assert (touching == (gap - scene["object_a"].size < 0.03)).all() and touching.any()
+    holding = scene.contacts(scene["hand_a"]) == "object_a"
+    start, stop = scene.event
+    assert holding[start:stop].all() and not holding[0] and not holding[-1]
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -155,34 +209,69 @@ def test_sprites_are_premultiplied_and_have_a_lid(split):
 
 
 def test_validation_looks_never_occur_in_training():
-    from vidlib.data import draw as module
-
-    for looks in (module.SHAPES, module.TEXTURES, module.BACKGROUNDS):
-        assert not set(looks["train"]) & set(looks["validation"])
+    for kinds in (looks.SHAPES, looks.TEXTURES, looks.BACKGROUNDS):
+        assert not set(kinds["train"]) & set(kinds["validation"])
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_backgrounds_are_colours(split):
     for seed in range(10):
         ground = background(np.random.default_rng(seed), split, 64)
-        assert ground.shape == (64, 64, 3) and ground.min() >= -1 and ground.max() <= 300
+        assert ground.shape == (64, 64, 3) and ground.dtype == np.uint8
         assert ground.std() > 1
 
 
+def drawn(label, seed, size=112, **changes):
+    """A scene, its frames and masks; changes: new x of some tracks."""
+    scene = scene_of(label, seed)
+    look = dress(scene, np.random.default_rng(seed), "train", size)
+    for name, x in changes.items():
+        scene[name].x = x(scene[name].x)
+    return scene, *draw(scene, look, size)
+
+
 def test_an_object_is_drawn_where_the_truth_says():
-    """Moving one object changes pixels near its old and new place, and nowhere else."""
-    rng = np.random.default_rng(5)
-    scene = compose(45, rng)
-    look = dress(scene, rng, "train", 112)
-    before = draw(scene, look, 112).astype(int)
-    shifted = scene["object_a"].x.copy()
-    scene["object_a"].x = shifted + 0.3
-    after = draw(scene, look, 112).astype(int)
-    t = 0
-    changed = np.abs(after[t] - before[t]).max(axis=2) > 8
-    y, x = np.nonzero(changed)
-    place = np.array([shifted[t], scene["object_a"].y[t]]) - scene.camera[t]
-    size = scene["object_a"].size[t]
-    near = np.hypot(x / 112 - place[0], y / 112 - place[1]) < 0.75 * size
-    near |= np.hypot(x / 112 - place[0] - 0.3, y / 112 - place[1]) < 0.75 * size
-    assert changed.sum() > 50 and near.all()
+    """Moving one object changes pixels under its old and new mask and, edges apart, nowhere else."""
+    _, before, masks = drawn(45, 5)
+    _, after, moved_masks = drawn(45, 5, object_a=lambda x: x + 0.3)
+    changed = np.abs(after.astype(int) - before).max(axis=-1) > 24
+    where = masks.of("object_a") | moved_masks.of("object_a")
+    assert changed.sum() > 500 and (changed & where).sum() > 0.8 * changed.sum()
+    grown = np.stack([cv2.dilate(one.astype(np.uint8), np.ones((3, 3))) for one in where]) > 0
+    assert not (changed & ~grown).any()
+
+
+@pytest.mark.parametrize("label", [4, 36, 38, 147, 164, 165])
+def test_masks_lie_where_the_states_say(label):
+    scene, _, masks = drawn(label, 2)
+    y, x = (np.mgrid[0:112, 0:112] + 0.5) / 112
+    for one in scene.tracks:
+        if one.role in ("hand", "heap"):
+            continue
+        seen_x, seen_y = scene.seen(one)
+        where = masks.of(one.name)
+        for t in range(len(scene)):
+            reach = np.hypot(x - seen_x[t], y - seen_y[t])[where[t]]
+            assert (reach < 0.75 * one.size[t] + 0.02).all()
+        if not scene.in_view(one).any() and (np.hypot(seen_x - 0.5, seen_y - 0.5) > 1).all():
+            assert not where.any()
+
+
+def test_the_thing_on_top_is_the_one_that_is_seen():
+    """A hand that grips an object hides part of it, and the mask of what is seen says so."""
+    scene, _, masks = drawn(45, 3)
+    start, stop = scene.event
+    middle = (start + stop) // 2
+    alone = masks.of("object_a")[0].sum()
+    held = masks.of("object_a")[middle].sum()
+    assert 0 < held < alone and masks.of("hand")[middle].sum() > 100
+    assert not masks.of("hand")[0].any()
+
+
+def test_mirror_classes_are_drawn_from_the_same_pictures():
+    """Before the codec, the frames of a class and of its mirror are one set of pictures."""
+    scene = compose(93, np.random.default_rng(4))
+    mirror = compose(94, np.random.default_rng(4))
+    dressed = [dress(s, np.random.default_rng(1), "train", 64) for s in (scene, mirror)]
+    one, other = (draw(s, look, 64)[0] for s, look in zip((scene, mirror), dressed, strict=True))
+    assert np.array_equal(one, other[::-1])

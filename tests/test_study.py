@@ -38,6 +38,7 @@ def changed(one, other):
 ALL = set(STAGES)
 I3D = {"train-i3d", "evaluate-i3d", "explain-i3d", "compare"}
 CLSTM = {"train-clstm", "evaluate-clstm", "explain-clstm", "compare"}
+JUDGED = {"observe", "explain-i3d", "explain-clstm", "compare"}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def edit(path, old, new):
 @pytest.mark.parametrize(
     ("file", "old", "new", "made_anew"),
     [
-        ("vidlib/data/draw.py", "SPRITE = 96", "SPRITE = 95", ALL),
+        ("vidlib/rendered/looks.py", "SPRITE = 96", "SPRITE = 95", ALL),
         ("vidlib/data/clips.py", "(127.5)", "(127.25)", ALL - {"render", "prepare"}),
         ("vidlib/data/prepare.py", "2 * MOST_SECONDS", "3 * MOST_SECONDS", ALL - {"render"}),
         ("vidlib/data/kth.py", "range(1, 17)", "range(1, 16)", set()),
@@ -110,8 +111,10 @@ def edit(path, old, new):
         ),
         ("vidlib/compare/accuracy.py", 'average="macro"', 'average="weighted"',
          {"evaluate-i3d", "evaluate-clstm", "compare"}),
+        ("vidlib/rendered/observer.py", "PANNED = 0.2", "PANNED = 0.3", JUDGED),
+        ("vidlib/compare/windows.py", "NO_WINDOW = -2", "NO_WINDOW = -3", JUDGED),
         ("vidlib/show/player.py", "import", "import io\nimport", set()),
-        ("vidlib/data/draw.py", "# fmt: skip", "# fmt: skip, and another comment", set()),
+        ("vidlib/rendered/looks.py", "# fmt: skip", "# fmt: skip, and another comment", set()),
         ("vidlib/models/i3d.py", "Impossible arguments", "Wrong arguments", set()),
     ],
 )  # fmt: skip
@@ -207,9 +210,11 @@ def test_code_that_changed_under_a_process_is_refused(tmp_path, monkeypatch):
     """Its result would be stored under the key of code that did not make it."""
     from vidlib import study as module
 
-    study = slow_study(tmp_path, modules=("vidlib.data.draw",))
+    study = slow_study(tmp_path, modules=("vidlib.rendered.draw",))
     monkeypatch.setattr(module, "IMPORTED", 0.0)
-    with pytest.raises(RuntimeError, match=r"vidlib/data/draw\.py.* changed after this process"):
+    with pytest.raises(
+        RuntimeError, match=r"vidlib/rendered/draw\.py.* changed after this process"
+    ):
         study.ensure("slow")
     assert not study.is_current("slow") and not list(tmp_path.rglob("calls"))
 

@@ -142,11 +142,6 @@ def resolve_profile(name: str, overrides: dict[str, object] | None = None) -> Pr
             f"explained_clips is {profile.explained_clips}, but there are only "
             f"{profile.validation_clips} validation clips of a class: explain fewer"
         )
-    if profile.batch_size > 16 * profile.train_clips:
-        raise ValueError(
-            f"batch_size is {profile.batch_size}, more than the {16 * profile.train_clips} "
-            "training clips: lower it or render more"
-        )
     return profile
 
 

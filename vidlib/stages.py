@@ -6,7 +6,6 @@ depth, are what `vidlib.keys` hashes to tell whether its results are current.
 """
 
 import functools
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,21 +15,21 @@ import numpy as np
 import pandas as pd
 import torch
 
+from vidlib.datasets import (
+    DATASETS,
+    function_of,
+    module_of,
+    observer_of,
+    read_index,
+    render_dataset,
+)
 from vidlib.models.store import NETWORKS
 
 
-def render(p, inputs, folder: Path) -> None:
+def render(p, inputs, folder: Path, dataset: str) -> None:
     """Render the data set's video files, its lists and its truth."""
-    from vidlib.data.render import render_something_mini
-
     clips = {"train": p.train_clips, "validation": p.validation_clips}
-    render_something_mini(
-        folder,
-        clips_per_class=clips,
-        size=p.render_size,
-        seed=p.seed,
-        processes=os.cpu_count() or 1,
-    )
+    render_dataset(dataset, folder, clips, getattr(p, "render_size", None), p.seed)
 
 
 LARGEST_CACHE = 64 * 2**30  # bytes of prepared clips; what is larger, or the disk, is streamed
@@ -57,18 +56,19 @@ def prepare(p, inputs, folder: Path, dataset: str) -> None:
     )
 
 
-# Of each data set: the module and the function that read its layout, and whether it is rendered.
-DATASETS = {
-    "something-mini": ("vidlib.data.something", "read_something", True),
-    "something": ("vidlib.data.something", "read_something", False),
-    "kth": ("vidlib.data.kth", "read_kth", False),
-}
+def observe(p, inputs, folder: Path, dataset: str) -> None:
+    """Let the ideal observer say which windows of each prepared clip remove its class."""
+    from vidlib.compare.windows import survival
+    from vidlib.data.clips import load_clips
+    from vidlib.rendered.truth import Truth
 
-
-def read_index(dataset: str, files: Path) -> pd.DataFrame:
-    """Return the index of a data set's files, by the reader of its layout."""
-    module, reader, _ = DATASETS[dataset]
-    return getattr(importlib.import_module(module), reader)(files)
+    index = load_clips(inputs["prepare"]).index
+    truth = Truth(inputs["files"])
+    scenes = {clip_id: truth.scene(clip_id) for clip_id in index["clip_id"]}
+    labels = dict(zip(index["clip_id"], index["label"], strict=True))
+    found = survival(scenes, labels, observer_of(dataset), p.frames)
+    found.table.assign(split=index["split"]).to_parquet(folder / "clips.parquet")
+    np.savez_compressed(folder / "answers.npz", freeze=found.freeze, reverse=found.reverse)
 
 
 def i3d_arguments(p, classes: int) -> dict:
@@ -163,7 +163,7 @@ def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def explain(p, inputs, folder: Path, network: str) -> None:
+def explain(p, inputs, folder: Path, dataset: str, network: str) -> None:
     """Make Grad-CAM maps and temporal masks; score the clips frozen, and reversed, by the mask."""
     from vidlib.compare.explanations import blob_statistics, drops
     from vidlib.compare.truth import against_truth
@@ -173,6 +173,7 @@ def explain(p, inputs, folder: Path, network: str) -> None:
     from vidlib.explain.perturb import perturb, reverse
     from vidlib.explain.scores import score_clips
     from vidlib.models.store import best_device, load_network
+    from vidlib.rendered.truth import Truth
 
     clips = load_clips(inputs["prepare"])
     validation = clips.split("validation")
@@ -227,9 +228,9 @@ def explain(p, inputs, folder: Path, network: str) -> None:
     table["mask_above_0.1"] = (masks > 0.1).sum(1)
     table = table.join(drops(table))
     table = table.join(pd.DataFrame([blob_statistics(maps / 255) for maps in saliency]))
-    truth = inputs["files"] / "truth"  # only rendered clips have one
-    if truth.is_dir():
-        table = table.join(against_truth(truth, table["clip_id"], saliency, masks, starts))
+    if DATASETS[dataset].rendered:
+        truth, judge = Truth(inputs["files"]), observer_of(dataset)
+        table = table.join(against_truth(truth, judge, table["clip_id"], saliency, masks, starts))
     table.to_parquet(folder / "clips.parquet")
     np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks, start=starts)
     for part in folder.glob("part_*.npz"):
@@ -256,7 +257,7 @@ class Stage:
 
     fields: those of the profile that it uses; it sees no others. upstream: stages whose results it
     reads; "files" is the data set itself, rendered or the original. modules: vidlib modules it uses
-    beside those that its code imports. helpers: functions of this module that it calls.
+    beside those that its code imports. helpers: functions that it calls without importing them.
     """
 
     run: Callable
@@ -268,18 +269,31 @@ class Stage:
 
 def stages_of(dataset: str) -> dict[str, Stage]:
     """Return the stages of a data set's study by name, each after those that it needs."""
-    stages = {}
-    reader, _, rendered = DATASETS[dataset]
-    if rendered:
-        fields = ("render_size", "train_clips", "validation_clips", "seed")
-        stages["render"] = Stage(render, fields)
+    one, stages = DATASETS[dataset], {}
+    if one.rendered:
+        fields = ("train_clips", "validation_clips", "seed")
+        stages["render"] = Stage(
+            functools.partial(render, dataset=dataset),
+            (*fields, "render_size") if one.sized else fields,
+            modules=(module_of(one.renderer),),
+            helpers=(render_dataset, function_of),
+        )
     stages["prepare"] = Stage(
         functools.partial(prepare, dataset=dataset),
         ("frames", "size"),
         ("files",),
-        (reader,),
-        (read_index,),
+        (module_of(one.reader),),
+        (read_index, function_of),
     )
+    judges = (module_of(one.observer),) if one.rendered else ()
+    if one.rendered:
+        stages["observe"] = Stage(
+            functools.partial(observe, dataset=dataset),
+            ("frames",),
+            ("files", "prepare"),
+            judges,
+            (observer_of, function_of),
+        )
     own = {
         "i3d": ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_epochs", "i3d_lr"),
         "clstm": ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_epochs", "clstm_lr"),
@@ -297,11 +311,11 @@ def stages_of(dataset: str) -> dict[str, Stage]:
         trained = ("prepare", f"train-{name}")
         stages[f"evaluate-{name}"] = Stage(functools.partial(evaluate, network=name), (), trained)
         stages[f"explain-{name}"] = Stage(
-            functools.partial(explain, network=name),
+            functools.partial(explain, dataset=dataset, network=name),
             masks,
             ("files", *trained),
-            (),
-            (chosen_clips,),
+            judges,
+            (chosen_clips, observer_of, function_of),
         )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in NETWORKS)
     stages["compare"] = Stage(compare, (), seen)

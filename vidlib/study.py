@@ -10,6 +10,7 @@ Snakemake. Results of other parameters or older code lie beside it, untouched. A
 """
 
 import ast
+import functools
 import hashlib
 import json
 import os
@@ -28,10 +29,12 @@ import torch
 
 from vidlib.data import kth, something
 from vidlib.data.clips import Clips, load_clips
+from vidlib.datasets import DATASETS, observer_of, read_index
 from vidlib.keys import code_hash, folder_hash, folder_state, module_hashes
 from vidlib.models.store import build_network, load_network
 from vidlib.profiles import overridden, resolve_profile, unknown
-from vidlib.stages import ARGUMENTS, DATASETS, Stage, read_index, stages_of
+from vidlib.rendered.truth import Truth
+from vidlib.stages import ARGUMENTS, Stage, stages_of
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
@@ -52,7 +55,7 @@ class Study:
             raise ValueError(unknown("dataset", dataset, DATASETS))
         self.dataset = dataset
         self.stages = stages_of(dataset)
-        self.rendered = "render" in self.stages
+        self.rendered = DATASETS[dataset].rendered
         self.runs, self.data = Path(runs), Path(data).resolve()
         if not self.rendered and not self.files().is_dir():
             raise FileNotFoundError(
@@ -61,6 +64,13 @@ class Study:
             )
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides)
+        if self.rendered and self.profile.batch_size > (
+            clips := DATASETS[dataset].classes * self.profile.train_clips
+        ):
+            raise ValueError(
+                f"batch_size is {self.profile.batch_size}, more than the {clips} training clips: "
+                "lower it or render more"
+            )
         for network, arguments in ARGUMENTS.items():
             with torch.device("meta"):
                 build_network(network, arguments(self.profile, 2))  # impossible sizes stop here
@@ -113,6 +123,20 @@ class Study:
                 f"this chapter judges by the truth of rendered clips, which {self.dataset} lacks: "
                 "run it on something-mini, or chapters 1 to 3 on this set"
             )
+
+    @functools.cached_property
+    def truth(self) -> Truth:
+        """Return what is known of the clips; ValueError where they are not rendered."""
+        self.require_truth()
+        return Truth(self.files())
+
+    def observe(self, clip_id: str, orders: np.ndarray | None = None) -> np.ndarray:
+        """Return which class an ideal observer sees in a clip's frames, re-ordered: (N,) int64.
+
+        orders: (N, T) int, numbers of frames of the file; by default one, the frames as they are.
+        The observer says -1 where it sees no class. ValueError where the clips are not rendered.
+        """
+        return observer_of(self.dataset)(self.truth.scene(clip_id), orders)
 
     def index(self) -> pd.DataFrame:
         """Return the index of the data set's files, as its reader returns it."""

@@ -10,19 +10,25 @@ from vidlib.compare.explanations import (
     paired_difference,
     table_2,
 )
-from vidlib.compare.truth import against_truth, event_overlap, saliency_on_actors
+from vidlib.compare.truth import against_truth, mask_survival, saliency_on_actors
+from vidlib.compare.windows import Survival, minimal, removing, survival, window_answers
 
 __all__ = [
+    "Survival",
     "against_truth",
     "blob_statistics",
     "bootstrap_interval",
     "drops",
-    "event_overlap",
     "find_blobs",
+    "mask_survival",
+    "minimal",
     "paired_difference",
     "paper",
     "per_class",
+    "removing",
     "saliency_on_actors",
     "summary",
+    "survival",
     "table_2",
+    "window_answers",
 ]

@@ -1,97 +1,102 @@
 """What only rendered clips allow: explanations held against what happened in the clip."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pandas as pd
+import torch
 
+from vidlib.compare.windows import Observer, removing, window_answers
 from vidlib.data.video import sample_frames
+from vidlib.explain.perturb import frame_order, freeze
+from vidlib.rendered.scene import ACTING, Scene
+from vidlib.rendered.truth import Masks, Truth
 
-ACTORS = ("object", "hand", "heap")
-
-
-def _discs(states: pd.DataFrame, frames: np.ndarray, side: int) -> np.ndarray:
-    """Return where the things of a table of states are, as discs: (T, side, side) bool."""
-    y, x = (np.mgrid[0:side, 0:side] + 0.5) / side
-    masks = np.zeros((len(frames), side, side), bool)
-    for i, frame in enumerate(frames):
-        for row in states[states["frame"] == frame].itertuples():
-            masks[i] |= np.hypot(x - row.x, y - row.y) < row.size / 2
-    return masks
+DISTRACTING = ("bystander", "distractor")
 
 
-def saliency_on_actors(saliency: np.ndarray, states: pd.DataFrame) -> dict[str, float]:
+def coverage(masks: Masks, roles: Sequence[str], frames: int, side: int) -> np.ndarray:
+    """Return how much of each cell of a saliency map things of some roles cover.
+
+    (T, side, side) float32 in [0, 1], of T = `frames` frames sampled from the masks' clip.
+    """
+    sampled = sample_frames(len(masks.numbers), frames)
+    covered = masks.of(*roles)[sampled].astype(np.float32)
+    return np.stack(
+        [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in covered]
+    )
+
+
+def saliency_on_actors(saliency: np.ndarray, masks: Masks) -> dict[str, float]:
     """Say how much of a clip's Grad-CAM lies on the things that act, and on those that do not.
 
-    saliency: (T, H, H) in [0, 1]. states: the clip's rows of the truth table. Things are discs of
-    their size. Returns actors and distractors (still or moving): the share of the saliency on them
-    divided by the share of the area that they cover; NaN where there are none in view or the map is
-    empty. A uniform map scores 1. Things that act tend to be in the middle, so a map that merely
-    favours the middle scores more: compare with maps of other clips.
+    saliency: (T, H, H), not negative. masks: of the whole clip. Returns actors and distractors
+    (still or moving): the share of the saliency on them divided by the share of the area that they
+    cover; NaN where none are in view or the map is empty. A uniform map scores 1. Things that act
+    tend to be in the middle, so a map that merely favours the middle scores more: compare with maps
+    of other clips.
     """
-    total = states["frame"].max() + 1
-    frames = sample_frames(total, len(saliency))
-    side = saliency.shape[-1]
     shares = {}
-    acting = states["role"].isin(ACTORS)
-    for name, rows in (("actors", states[acting]), ("distractors", states[~acting])):
-        where = _discs(rows, frames, side)
+    for name, roles in (("actors", ACTING), ("distractors", DISTRACTING)):
+        where = coverage(masks, roles, len(saliency), saliency.shape[-1])
         area, mass = where.mean(), saliency.sum()
-        shares[name] = float(saliency[where].sum() / mass / area) if area and mass else np.nan
+        on_them = float((saliency * where).sum())
+        shares[name] = on_them / float(mass) / float(area) if area and mass else np.nan
     return shares
 
 
-def event_overlap(
-    mask: np.ndarray, start: np.ndarray, frames: int, event: tuple[int, int]
-) -> dict[str, float]:
-    """Say how a temporal mask lies to the deciding event, and how ignorant ones would.
+def mask_survival(
+    scene: Scene, label: int, mask: np.ndarray, start: np.ndarray, observe: Observer
+) -> dict[str, object]:
+    """Say whether freezing where a temporal mask is on removes the class, by an ideal observer.
 
-    mask, and the window it was learned from, start: (T,) in [0, 1], on above 0.5, over sampled
-    frames of a clip of `frames`. event: first frame and the one after the last. Returns shares of
-    frames that lie in the event: mask_in_event, of the mask; start_in_event, of its start window;
-    random_in_event, of one stretch as long as the mask, on average over all places it can have.
-    Events lie near the middle of clips, so a random stretch scores more the longer it is. NaN for
-    an empty mask.
+    mask, and the window it was learned from, start: (T,) in [0, 1], on above 0.5, over frames
+    sampled from the scene. Returns mask_removes and start_removes (1.0 or 0.0), random_removes (of
+    all windows as long as the mask, the share that remove; 0 for an empty mask) and shortest
+    (frames of the shortest window that removes the class; NaN where none does).
     """
-    sampled = sample_frames(frames, len(mask))
-    inside = (sampled >= event[0]) & (sampled < event[1])
-    on, began = np.asarray(mask) > 0.5, np.asarray(start) > 0.5
-    stretches = np.lib.stride_tricks.sliding_window_view(inside, max(1, on.sum()))
+    sampled = sample_frames(len(scene), len(mask))
+    on = np.stack([mask, start]) > 0.5
+    orders = frame_order(freeze(torch.from_numpy(on.astype(np.float32)))).numpy()
+    by_mask, by_start = observe(scene, sampled[orders]) != label
+    removes = removing(window_answers(scene, observe, len(mask), "freeze"), label)
+    length = int(on[0].sum())
+    as_long = removes.diagonal(length - 1) if length else np.zeros(1)
+    first, last = np.nonzero(removes)
     return {
-        "mask_in_event": float(inside[on].mean()) if on.any() else np.nan,
-        "start_in_event": float(inside[began].mean()) if began.any() else np.nan,
-        "random_in_event": float(stretches.mean()) if on.any() else np.nan,
+        "mask_removes": float(by_mask),
+        "start_removes": float(by_start),
+        "random_removes": float(as_long.mean()),
+        "shortest": float((last - first + 1).min()) if len(first) else np.nan,
     }
 
 
 def against_truth(
-    folder: Path,
-    clip_ids: pd.Series,
+    truth: Truth,
+    observe: Observer,
+    clip_ids: Sequence[str],
     saliency: np.ndarray,
     masks: np.ndarray,
     starts: np.ndarray,
 ) -> pd.DataFrame:
-    """Return how the explanations of some clips lie to what happened in them, a row per clip.
+    """Return how the explanations of some clips stand to what happened in them, a row per clip.
 
-    folder: of the truth tables. saliency: (N, T, H, H) uint8, 255 for 1. masks and the windows that
-    they were learned from, starts: (N, T) in [0, 1]. Columns: those of `saliency_on_actors` and
-    `event_overlap`, and for the former also <name>_blind, what the network's average map of the
-    other clips scores, which knows nothing of this one.
+    saliency: (N, T, H, H) uint8. masks and the windows that they were learned from, starts: (N, T)
+    in [0, 1]. Columns: those of `saliency_on_actors` and `mask_survival`, and for the former also
+    <name>_blind, what the network's average map of the other clips scores, which knows nothing of
+    this one.
     """
-    clips = pd.read_parquet(folder / "clips.parquet").set_index("clip_id")
-    states = pd.read_parquet(folder / "states.parquet")
-    by_clip = dict(tuple(states[states["clip_id"].isin(clip_ids)].groupby("clip_id")))
     total = saliency.sum(0, dtype=float)
     rows = []
     for clip_id, maps, mask, start in zip(clip_ids, saliency, masks, starts, strict=True):
-        true = clips.loc[clip_id]
-        event = (true["event_start"], true["event_stop"])
-        blind = saliency_on_actors(total - maps, by_clip[clip_id])
+        things, label = truth.masks(clip_id), int(truth.clips.loc[clip_id, "label"])
+        blind = saliency_on_actors(total - maps, things)
         rows.append(
             {
-                **saliency_on_actors(maps / 255, by_clip[clip_id]),
+                **saliency_on_actors(maps.astype(float), things),
                 **{f"{name}_blind": value for name, value in blind.items()},
-                **event_overlap(mask, start, true["frames"], event),
+                **mask_survival(truth.scene(clip_id), label, mask, start, observe),
             }
         )
     return pd.DataFrame(rows)

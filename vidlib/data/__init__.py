@@ -12,7 +12,6 @@ from vidlib.data.clips import (
 from vidlib.data.index import DataError, DataWarning
 from vidlib.data.kth import read_kth
 from vidlib.data.prepare import prepare_clips
-from vidlib.data.render import render_something_mini
 from vidlib.data.something import read_something
 from vidlib.data.video import (
     VideoError,
@@ -20,6 +19,7 @@ from vidlib.data.video import (
     promised_frames,
     read_clip,
     sample_frames,
+    write_avi,
     write_webm,
 )
 
@@ -38,9 +38,9 @@ __all__ = [
     "read_clip",
     "read_kth",
     "read_something",
-    "render_something_mini",
     "sample_frames",
     "stream_clips",
     "to_network",
+    "write_avi",
     "write_webm",
 ]

@@ -1,4 +1,4 @@
-"""How a scene looks: textured backgrounds, objects, hands and heaps, drawn with OpenCV.
+"""What the things of a clip look like: textured grounds and objects, chosen at random.
 
 What is drawn in the validation split (shapes, their textures, background patterns) never occurs in
 training; colours, sizes and light come from the same distributions.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidlib.data.scenes import Scene, Track
+from vidlib.rendered.scene import Scene
 
 SHAPES = {
     "train": ("ball", "box", "wedge", "star", "cross", "capsule", "house", "shield"),
@@ -25,7 +25,7 @@ BACKGROUNDS = {
     "validation": ("tiles", "waves", "blotches"),
 }
 SPRITE = 96  # pixels of a sprite before it is scaled to its size in the frame
-_SUBPIXEL = 4  # fractional bits that OpenCV's drawing functions take
+SUBPIXEL = 4  # fractional bits that OpenCV's drawing functions take
 
 
 def _rgb(rng: np.random.Generator, saturation, value) -> np.ndarray:
@@ -41,7 +41,7 @@ def _cloud(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
 
 
 def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
-    """Return a textured square, (size, size, 3) float32 in [0, 255]."""
+    """Return a textured square, (size, size, 3) uint8."""
     kind = rng.choice(BACKGROUNDS[split])
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     turn = rng.uniform(0, np.pi)
@@ -67,7 +67,8 @@ def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
         pattern = (_cloud(rng, size, 16) > 0.5).astype(np.float32)
     pattern = pattern * rng.uniform(0.5, 1.0) + 0.15 * _cloud(rng, size, 31)
     low, high = _rgb(rng, (0.05, 0.4), (0.25, 0.75)), _rgb(rng, (0.05, 0.4), (0.35, 0.85))
-    return (low + (high - low) * pattern[..., None]).astype(np.float32)
+    colours = low + (high - low) * pattern[..., None]
+    return np.clip(colours, 0, 255).astype(np.uint8)
 
 
 def _outline(shape: str) -> list[np.ndarray]:
@@ -109,10 +110,10 @@ def _outline(shape: str) -> list[np.ndarray]:
     return [points @ np.array([[0, -1], [1, 0]])]
 
 
-def _fill(image: np.ndarray, points: np.ndarray, colour) -> None:
+def fill(image: np.ndarray, points: np.ndarray, colour) -> None:
     """Fill a polygon given in pixels, with smooth edges and to a fraction of a pixel."""
-    fixed = np.round(points * 2**_SUBPIXEL).astype(np.int32)
-    cv2.fillPoly(image, [fixed], colour, cv2.LINE_AA, _SUBPIXEL)
+    fixed = np.round(points * 2**SUBPIXEL).astype(np.int32)
+    cv2.fillPoly(image, [fixed], colour, cv2.LINE_AA, SUBPIXEL)
 
 
 def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
@@ -125,7 +126,7 @@ def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
     alpha = np.zeros((SPRITE, SPRITE), np.uint8)
     centre = (SPRITE - 1) / 2
     for i, polygon in enumerate(_outline(shape)):
-        _fill(alpha, centre + 0.46 * SPRITE * polygon, 0 if i else 255)
+        fill(alpha, centre + 0.46 * SPRITE * polygon, 0 if i else 255)
     y, x = (np.mgrid[0:SPRITE, 0:SPRITE].astype(np.float32) - centre) / (0.46 * SPRITE)
     pattern = {
         "plain": np.zeros_like(x),
@@ -148,7 +149,11 @@ def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
 
 @dataclass(frozen=True)
 class Look:
-    """How the things of one clip look: chosen once, drawn in every frame."""
+    """How the things of one clip look: chosen once, drawn in every frame.
+
+    ground: (2 S, 2 S, 3) uint8 for frames of S pixels. sprites and names (as "striped box") by
+    track. skin, sleeve, heap: colours.
+    """
 
     ground: np.ndarray
     sprites: dict[str, np.ndarray]
@@ -161,111 +166,16 @@ class Look:
 def dress(scene: Scene, rng: np.random.Generator, split: str, size: int) -> Look:
     """Choose the look of a scene's things, at `size` pixels a side."""
     sprites, names = {}, {}
-    for track in scene.tracks:
-        if track.role not in ("hand", "heap"):
-            picture, names[track.name] = sprite(rng, split)
-            pixels = max(8, round(1.5 * size * float(track.size.max())))
+    for one in scene.tracks:
+        if one.role not in ("hand", "heap"):
+            picture, names[one.name] = sprite(rng, split)
+            pixels = max(8, round(1.5 * size * float(one.size.max())))
             if pixels < SPRITE:
                 picture = cv2.resize(picture, (pixels, pixels), interpolation=cv2.INTER_AREA)
-            sprites[track.name] = picture
+            sprites[one.name] = picture
     tone = rng.uniform(0.35, 1.0)
     skin = tone * np.array([240, 195, 165]) + (1 - tone) * np.array([70, 45, 35])
     sleeve, heap = _rgb(rng, (0.2, 0.9), (0.2, 0.8)), _rgb(rng, (0.2, 0.5), (0.35, 0.65))
     names["heap"] = "heap"
     ground = background(rng, split, 2 * size)
     return Look(ground, sprites, names, tuple(skin), tuple(sleeve), tuple(heap))
-
-
-def _paste(frame: np.ndarray, picture: np.ndarray, x, y, diameter, angle) -> None:
-    """Blend a sprite into a frame; x, y and diameter in pixels."""
-    reach = int(np.ceil(0.75 * diameter)) + 1
-    left, top = int(np.floor(x)) - reach, int(np.floor(y)) - reach
-    right, bottom = min(left + 2 * reach, frame.shape[1]), min(top + 2 * reach, frame.shape[0])
-    left, top = max(left, 0), max(top, 0)
-    if left >= right or top >= bottom:
-        return
-    side = len(picture)
-    scale = diameter / side
-    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    centre = (side - 1) / 2
-    move = np.array(
-        [
-            [cos, -sin, x - left - cos * centre + sin * centre],
-            [sin, cos, y - top - sin * centre - cos * centre],
-        ]
-    )
-    warped = cv2.warpAffine(picture, move, (right - left, bottom - top))
-    region = frame[top:bottom, left:right]
-    region *= 1 - warped[..., 3:]
-    region += warped[..., :3]
-
-
-def _line(frame, start, end, colour, width: float) -> None:
-    ends = [tuple(round(float(v) * 2**_SUBPIXEL) for v in point) for point in (start, end)]
-    cv2.line(frame, *ends, colour, max(1, round(width)), cv2.LINE_AA, _SUBPIXEL)
-
-
-def _draw_hand(frame: np.ndarray, look: Look, track: Track, t: int, x: float, y: float) -> None:
-    """Draw arm, palm and fingers; x, y, in pixels, is the point that the fingers reach."""
-    size = len(frame) * track.size[t]
-    arm = track.angle[t]
-    out = np.array([np.cos(arm), np.sin(arm)])
-    side = np.array([-out[1], out[0]])
-    tip = np.array([x, y])
-    palm = tip + 0.5 * size * out
-    wrist = palm + 0.75 * size * out
-    grip = track.grip[t]
-    for colour, grow in ((tuple(0.55 * c for c in look.skin), 0.07), (look.skin, 0.0)):
-        _line(frame, palm, wrist, colour, (0.36 + grow) * size)
-        centre = tuple(round(float(v) * 2**_SUBPIXEL) for v in palm)
-        radius = int((0.29 + grow / 2) * size * 2**_SUBPIXEL)
-        cv2.circle(frame, centre, radius, colour, -1, cv2.LINE_AA, _SUBPIXEL)
-        for finger in (-1.5, -0.5, 0.5, 1.5):
-            spread = finger * (0.30 - 0.17 * grip)
-            length = 0.72 - 0.26 * grip - 0.05 * abs(finger)
-            root = palm + finger * 0.14 * size * side
-            end = palm - (length * out - spread * side) * size
-            _line(frame, root, end, colour, (0.12 + grow) * size)
-    _line(frame, wrist, wrist + 2 * len(frame) * out, look.sleeve, 0.52 * size)
-
-
-def _draw_heap(frame: np.ndarray, look: Look, track: Track, t, x, y, *, front: bool) -> None:
-    width = len(frame) * track.size[t] / 2
-    colour = look.heap if front else tuple(0.5 * c for c in look.heap)
-    turn = np.linspace(0, 2 * np.pi, 60)
-    if front:
-        wobble = 1 + 0.05 * np.sin(7 * turn)
-        height = y + width * (0.45 + 0.65 * wobble * np.sin(turn))
-        points = np.stack([x + width * np.cos(turn), height], axis=1)
-    else:
-        height = y - width * (0.1 + 0.2 * np.sin(turn))
-        points = np.stack([x + 0.6 * width * np.cos(turn), height], axis=1)
-    _fill(frame, points, colour)
-    if front:
-        for i in range(14):  # grains, always in the same places
-            angle, reach = 2.4 * i, 0.85 * np.sqrt(i / 14)
-            height = y + width * (0.45 + 0.5 * reach * np.sin(angle))
-            at = (x + width * reach * np.cos(angle), height)
-            _line(frame, at, at, tuple(0.6 * c for c in look.heap), 0.09 * width)
-
-
-def draw(scene: Scene, look: Look, size: int) -> np.ndarray:
-    """Return the frames of a scene, (T, size, size, 3) uint8 RGB."""
-    frames = np.empty((len(scene), size, size, 3), np.uint8)
-    layers = ("bystander", "distractor", "heap", "object", "front", "hand")
-    for t, (cx, cy) in enumerate(scene.camera * size):
-        move = np.array([[1.0, 0.0, -cx - size / 2], [0.0, 1.0, -cy - size / 2]])
-        frame = cv2.warpAffine(look.ground, move, (size, size), borderMode=cv2.BORDER_REFLECT_101)
-        for layer in layers:
-            for track in scene.tracks:
-                x, y = track.x[t] * size - cx, track.y[t] * size - cy
-                if track.role == "heap" and layer in ("heap", "front"):
-                    _draw_heap(frame, look, track, t, x, y, front=layer == "front")
-                elif track.role == "hand" and layer == "hand":
-                    _draw_hand(frame, look, track, t, x, y)
-                elif track.role == layer:
-                    picture = look.sprites[track.name]
-                    _paste(frame, picture, x, y, track.size[t] * size, track.angle[t])
-        np.clip(frame, 0, 255, out=frame)
-        frames[t] = frame
-    return frames

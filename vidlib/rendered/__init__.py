@@ -1,0 +1,15 @@
+"""Rendered clips: what happens in them, how they look, and the truth that is kept beside them."""
+
+from vidlib.rendered.scene import Scene, Track, intervals, states
+from vidlib.rendered.something_mini import render_something_mini
+from vidlib.rendered.truth import Masks, Truth
+
+__all__ = [
+    "Masks",
+    "Scene",
+    "Track",
+    "Truth",
+    "intervals",
+    "render_something_mini",
+    "states",
+]

@@ -1,0 +1,180 @@
+"""The state of every frame of a rendered clip: what the truth about it is read from.
+
+A scene is a set of tracks over the frames of a clip. Positions and sizes are in units of the
+frame's *height*, x to the right and y downwards, (0, 0) the top left corner, so that x runs to
+`aspect`; angles are in radians, clockwise as seen. Nothing is drawn here.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+ACTING = ("object", "hand", "heap", "joint", "marker")  # roles that may decide; the rest do not
+TOUCH = 0.03  # gap below which two things touch
+
+
+@dataclass
+class Track:
+    """One thing over T frames; every array has shape (T,), float64.
+
+    role: "object" (acts or is acted on), "hand", "heap", "joint" (of a figure), "marker",
+    "bystander" (still, decides nothing) or "distractor" (moves, decides nothing). x, y: centre (of
+    a hand: where it grips). size: diameter. angle: of an object, its turn; of a hand, the direction
+    its arm comes from. grip: 0 an open hand, 1 a closed one; 0 for everything else. shown: 1 where
+    the thing is there at all, 0 where not (a marker before it appears).
+    """
+
+    name: str
+    role: str
+    x: np.ndarray
+    y: np.ndarray
+    size: np.ndarray
+    angle: np.ndarray
+    grip: np.ndarray
+    shown: np.ndarray
+
+
+VALUES = ("x", "y", "size", "angle", "grip", "shown")
+
+
+def track(name: str, role: str, frames: int, x, y, size, angle=0.0, grip=0.0, shown=1.0) -> Track:
+    """Return a track of that many frames; numbers stand for values that stay as they are."""
+    values = (x, y, size, angle, grip, shown)
+    return Track(name, role, *(np.broadcast_to(np.asarray(v, float), frames) for v in values))
+
+
+@dataclass
+class Scene:
+    """The state of every frame of one clip.
+
+    camera: (T, 2), where the camera's centre has moved to; things appear at their position minus
+    this. event: first frame of the deciding motion and the one after its last. phase: (T,) of a
+    cyclic action, in [0, 1), NaN where there is none. aspect: width of the frame over its height.
+    """
+
+    label: int
+    tracks: list[Track]
+    camera: np.ndarray
+    event: tuple[int, int]
+    phase: np.ndarray | None = None
+    aspect: float = 1.0
+
+    def __post_init__(self):
+        """Fill in the phase of what has none."""
+        if self.phase is None:
+            self.phase = np.full(len(self.camera), np.nan)
+
+    def __len__(self) -> int:
+        """Return the number of frames, T."""
+        return len(self.camera)
+
+    def __getitem__(self, name: str) -> Track:
+        """Return the track of that name; KeyError where there is none."""
+        for one in self.tracks:
+            if one.name == name:
+                return one
+        raise KeyError(f"no {name!r} in this scene: {', '.join(t.name for t in self.tracks)}")
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is a track of that name."""
+        return any(one.name == name for one in self.tracks)
+
+    def take(self, order: np.ndarray) -> "Scene":
+        """Return the scene whose frame i is frame order[i] of this one; the event stays as it is.
+
+        order: (T',) int, in any order and with repeats: what a perturbation shows.
+        """
+        tracks = [
+            replace(t, **{name: getattr(t, name)[order] for name in VALUES}) for t in self.tracks
+        ]
+        return replace(self, tracks=tracks, camera=self.camera[order], phase=self.phase[order])
+
+    def reversed(self, label: int) -> "Scene":
+        """Return the scene played backwards, as an example of another class."""
+        start, stop = self.event
+        event = (len(self) - stop, len(self) - start)
+        return replace(self.take(np.arange(len(self))[::-1]), label=label, event=event)
+
+    def seen(self, one: Track) -> tuple[np.ndarray, np.ndarray]:
+        """Return where a thing appears in the picture: x and y, each (T,)."""
+        return one.x - self.camera[:, 0], one.y - self.camera[:, 1]
+
+    def in_view(self, one: Track) -> np.ndarray:
+        """Tell in which frames a thing is there with its centre inside the picture: (T,) bool."""
+        x, y = self.seen(one)
+        return (one.shown > 0) & (x > 0) & (x < self.aspect) & (y > 0) & (y < 1)
+
+    def acting(self) -> list[Track]:
+        """Return the things that may decide the class."""
+        return [one for one in self.tracks if one.role in ACTING]
+
+    def contacts(self, one: Track) -> np.ndarray:
+        """Return the name of the object that a hand or object touches in each frame: (T,) str.
+
+        "" where it touches none. A hand touches what the point that it grips lies on.
+        """
+        names = np.full(len(self), "", dtype=object)
+        if one.role not in ("hand", "object"):
+            return names
+        reach = 0.0 if one.role == "hand" else one.size / 2
+        for other in self.tracks:
+            if other.role in ("object", "heap") and other.name != one.name:
+                gap = np.hypot(one.x - other.x, one.y - other.y) - reach - other.size / 2
+                names[(gap < TOUCH) & (names == "")] = other.name
+        return names
+
+    def moving(self, slowest: float = 0.002) -> np.ndarray:
+        """Tell in which frames something that may decide, or the camera, moves: (T,) bool.
+
+        Slower than `slowest` a frame counts as still: a hand-held camera is never quite at rest.
+        """
+        speed = np.zeros(len(self))
+        for one in self.acting():
+            step = np.hypot(np.gradient(one.x), np.gradient(one.y))
+            step = np.maximum(step, one.size / 2 * np.abs(np.gradient(one.angle)))
+            speed = np.maximum(speed, np.where(self.in_view(one), step, 0))
+        camera = np.hypot(*np.gradient(self.camera, axis=0).T)
+        return (speed > slowest) | (camera > 4 * slowest)
+
+    def cycles(self) -> np.ndarray:
+        """Return the frames in which a cycle of the action begins, by its phase: (n,) int."""
+        return np.flatnonzero(np.diff(self.phase, prepend=self.phase[0]) < -0.5)
+
+
+def intervals(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return the runs of True in (T,) flags: first frame and the one after the last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(flags, int), [0]])))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def states(scene: Scene) -> pd.DataFrame:
+    """Return a scene as a table: a row per thing and frame.
+
+    Columns: frame, name, role, those of `Track`, seen_x and seen_y (in the picture), in_view,
+    contact (what it touches, or "").
+    """
+    parts = []
+    for one in scene.tracks:
+        seen_x, seen_y = scene.seen(one)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "frame": np.arange(len(scene)),
+                    "name": one.name,
+                    "role": one.role,
+                    **{name: getattr(one, name) for name in VALUES},
+                    "seen_x": seen_x,
+                    "seen_y": seen_y,
+                    "in_view": scene.in_view(one),
+                    "contact": scene.contacts(one),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Return the smoothstep of values clipped to [0, 1]: still at both ends."""
+    u = np.clip(values, 0.0, 1.0)
+    return u * u * (3 - 2 * u)

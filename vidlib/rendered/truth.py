@@ -1,0 +1,149 @@
+"""The truth beside a rendered set: written by its renderer, read by those who judge.
+
+truth/clips.parquet: a row per clip: clip_id, label, frames, aspect, event_start, event_stop (first
+frame of the deciding motion, and the one after its last) and what the renderer adds.
+truth/frames.parquet: a row per clip and frame: clip_id, frame, camera_x, camera_y, phase (of a
+cyclic action, else NaN), moving.
+truth/states.parquet: a row per clip, thing and frame, with the columns of `vidlib.rendered.states`.
+truth/masks/<clip_id>.npz: `masks`, (T, H, W) uint8 at the size of the video: the number of the
+thing on top in each pixel, 0 for the ground; `names`: name k - 1 is that of number k; `roles` too.
+"""
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vidlib.rendered.scene import VALUES, Scene, Track, states
+
+FOLDER = "truth"
+
+
+class Masks(NamedTuple):
+    """Which thing is on top where.
+
+    numbers: (T, H, W) uint8, 0 for the ground; number k is the thing names[k - 1], of roles[k - 1].
+    """
+
+    numbers: np.ndarray
+    names: list[str]
+    roles: list[str]
+
+    def of(self, *roles: str) -> np.ndarray:
+        """Return where things of these roles (or of these names) are seen: (T, H, W) bool."""
+        wanted = [
+            k for k, names in enumerate(zip(self.names, self.roles, strict=True), 1)
+            if set(names) & set(roles)
+        ]  # fmt: skip
+        return np.isin(self.numbers, wanted)
+
+
+def masks_file(root: Path, clip_id: str) -> Path:
+    """Return where the masks of a clip lie."""
+    return Path(root) / FOLDER / "masks" / f"{clip_id}.npz"
+
+
+def write_masks(root: Path, clip_id: str, masks: Masks) -> None:
+    """Write the masks of a clip: all of the file or none of it."""
+    path = masks_file(root, clip_id)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file, masks=masks.numbers, names=np.array(masks.names), roles=np.array(masks.roles)
+        )
+    os.replace(partial, path)
+
+
+def read_masks(root: Path, clip_id: str) -> Masks:
+    """Return the masks of a clip of the rendered set under root."""
+    with np.load(masks_file(root, clip_id)) as arrays:
+        return Masks(arrays["masks"], arrays["names"].tolist(), arrays["roles"].tolist())
+
+
+def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence[dict]) -> None:
+    """Write the tables of clips, (clip_id, scene), with more columns of each clip in `extra`."""
+    clips, frames, things = [], [], []
+    for (clip_id, scene), more in zip(scenes, extra, strict=True):
+        clips.append(
+            {
+                "clip_id": clip_id,
+                "label": scene.label,
+                "frames": len(scene),
+                "aspect": scene.aspect,
+                "event_start": scene.event[0],
+                "event_stop": scene.event[1],
+                **more,
+            }
+        )
+        frames.append(
+            pd.DataFrame(
+                {
+                    "clip_id": clip_id,
+                    "frame": np.arange(len(scene)),
+                    "camera_x": scene.camera[:, 0],
+                    "camera_y": scene.camera[:, 1],
+                    "phase": scene.phase,
+                    "moving": scene.moving(),
+                }
+            )
+        )
+        things.append(states(scene).assign(clip_id=clip_id))
+    folder = Path(root) / FOLDER
+    pd.DataFrame(clips).to_parquet(folder / "clips.parquet")
+    pd.concat(frames, ignore_index=True).to_parquet(folder / "frames.parquet")
+    pd.concat(things, ignore_index=True).to_parquet(folder / "states.parquet")
+
+
+class Truth:
+    """What is known of the clips of a rendered set.
+
+    clips: the table of clips, by clip_id. Raises FileNotFoundError where root has no truth.
+    """
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+        if not (self.root / FOLDER / "clips.parquet").is_file():
+            raise FileNotFoundError(
+                f"{self.root} has no truth beside its clips: only rendered sets have one"
+            )
+        self.clips = pd.read_parquet(self.root / FOLDER / "clips.parquet").set_index("clip_id")
+
+    @functools.cached_property
+    def _frames(self) -> dict[str, pd.DataFrame]:
+        return self._by_clip("frames")
+
+    @functools.cached_property
+    def _states(self) -> dict[str, pd.DataFrame]:
+        return self._by_clip("states")
+
+    def _by_clip(self, name: str) -> dict[str, pd.DataFrame]:
+        table = pd.read_parquet(self.root / FOLDER / f"{name}.parquet")
+        return dict(tuple(table.groupby("clip_id", sort=False)))
+
+    def states(self, clip_id: str) -> pd.DataFrame:
+        """Return the rows of a clip in the table of states."""
+        return self._states[clip_id]
+
+    def scene(self, clip_id: str) -> Scene:
+        """Return the scene of a clip, as it was drawn."""
+        clip, frames = self.clips.loc[clip_id], self._frames[clip_id]
+        tracks = [
+            Track(name, rows["role"].iloc[0], *(rows[v].to_numpy() for v in VALUES))
+            for name, rows in self._states[clip_id].groupby("name", sort=False)
+        ]
+        return Scene(
+            int(clip["label"]),
+            tracks,
+            frames[["camera_x", "camera_y"]].to_numpy(),
+            (int(clip["event_start"]), int(clip["event_stop"])),
+            frames["phase"].to_numpy(),
+            float(clip["aspect"]),
+        )
+
+    def masks(self, clip_id: str) -> Masks:
+        """Return which thing is on top where in each frame of a clip."""
+        return read_masks(self.root, clip_id)
