@@ -148,30 +148,29 @@ def intervals(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def states(scene: Scene) -> pd.DataFrame:
-    """Return a scene as a table: a row per thing and frame.
+def states(*scenes: Scene) -> pd.DataFrame:
+    """Return scenes as a table: a row per scene, thing and frame.
 
     Columns: frame, name, role, those of `Track`, seen_x and seen_y (in the picture), in_view,
     contact (what it touches, or "").
     """
-    parts = []
-    for one in scene.tracks:
-        seen_x, seen_y = scene.seen(one)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "frame": np.arange(len(scene)),
-                    "name": one.name,
-                    "role": one.role,
-                    **{name: getattr(one, name) for name in VALUES},
-                    "seen_x": seen_x,
-                    "seen_y": seen_y,
-                    "in_view": scene.in_view(one),
-                    "contact": scene.contacts(one),
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+    parts = [(scene, one) for scene in scenes for one in scene.tracks]
+    seen = [scene.seen(one) for scene, one in parts]
+    lengths = [len(scene) for scene, _ in parts]
+    return pd.DataFrame(
+        {
+            "frame": np.concatenate([np.arange(length) for length in lengths]),
+            "name": np.repeat([one.name for _, one in parts], lengths),
+            "role": np.repeat([one.role for _, one in parts], lengths),
+            **{
+                value: np.concatenate([getattr(one, value) for _, one in parts]) for value in VALUES
+            },
+            "seen_x": np.concatenate([x for x, _ in seen]),
+            "seen_y": np.concatenate([y for _, y in seen]),
+            "in_view": np.concatenate([scene.in_view(one) for scene, one in parts]),
+            "contact": np.concatenate([scene.contacts(one) for scene, one in parts]),
+        }
+    )
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

@@ -66,36 +66,36 @@ def read_masks(root: Path, clip_id: str) -> Masks:
 
 def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence[dict]) -> None:
     """Write the tables of clips, (clip_id, scene), with more columns of each clip in `extra`."""
-    clips, frames, things = [], [], []
-    for (clip_id, scene), more in zip(scenes, extra, strict=True):
-        clips.append(
-            {
-                "clip_id": clip_id,
-                "label": scene.label,
-                "frames": len(scene),
-                "aspect": scene.aspect,
-                "event_start": scene.event[0],
-                "event_stop": scene.event[1],
-                **more,
-            }
-        )
-        frames.append(
-            pd.DataFrame(
-                {
-                    "clip_id": clip_id,
-                    "frame": np.arange(len(scene)),
-                    "camera_x": scene.camera[:, 0],
-                    "camera_y": scene.camera[:, 1],
-                    "phase": scene.phase,
-                    "moving": scene.moving(),
-                }
-            )
-        )
-        things.append(states(scene).assign(clip_id=clip_id))
+    names, all_scenes = zip(*scenes, strict=True)
+    clips = [
+        {
+            "clip_id": clip_id,
+            "label": scene.label,
+            "frames": len(scene),
+            "aspect": scene.aspect,
+            "event_start": scene.event[0],
+            "event_stop": scene.event[1],
+            **more,
+        }
+        for (clip_id, scene), more in zip(scenes, extra, strict=True)
+    ]
+    lengths = [len(scene) for scene in all_scenes]
+    camera = np.concatenate([scene.camera for scene in all_scenes])
+    frames = {
+        "clip_id": np.repeat(names, lengths),
+        "frame": np.concatenate([np.arange(length) for length in lengths]),
+        "camera_x": camera[:, 0],
+        "camera_y": camera[:, 1],
+        "phase": np.concatenate([scene.phase for scene in all_scenes]),
+        "moving": np.concatenate([scene.moving() for scene in all_scenes]),
+    }
+    rows = [len(scene) * len(scene.tracks) for scene in all_scenes]
+    things = states(*all_scenes)
+    things.insert(0, "clip_id", np.repeat(names, rows))
     folder = Path(root) / FOLDER
     pd.DataFrame(clips).to_parquet(folder / "clips.parquet")
-    pd.concat(frames, ignore_index=True).to_parquet(folder / "frames.parquet")
-    pd.concat(things, ignore_index=True).to_parquet(folder / "states.parquet")
+    pd.DataFrame(frames).to_parquet(folder / "frames.parquet")
+    things.to_parquet(folder / "states.parquet")
 
 
 class Truth:
@@ -122,7 +122,13 @@ class Truth:
 
     def _by_clip(self, name: str) -> dict[str, pd.DataFrame]:
         table = pd.read_parquet(self.root / FOLDER / f"{name}.parquet")
-        return dict(tuple(table.groupby("clip_id", sort=False)))
+        starts = np.flatnonzero(table["frame"].diff().fillna(-1) != 1)  # of every thing's rows
+        ids = table["clip_id"].to_numpy(object)[starts]
+        first = starts[np.r_[True, ids[1:] != ids[:-1]]]  # a clip's rows stand together
+        stops = [*first[1:], len(table)]
+        return {
+            table["clip_id"].iloc[a]: table.iloc[a:b] for a, b in zip(first, stops, strict=True)
+        }
 
     def states(self, clip_id: str) -> pd.DataFrame:
         """Return the rows of a clip in the table of states."""
@@ -131,9 +137,13 @@ class Truth:
     def scene(self, clip_id: str) -> Scene:
         """Return the scene of a clip, as it was drawn."""
         clip, frames = self.clips.loc[clip_id], self._frames[clip_id]
+        things, length = self._states[clip_id], len(frames)
+        values = things[list(VALUES)].to_numpy()
         tracks = [
-            Track(name, rows["role"].iloc[0], *(rows[v].to_numpy() for v in VALUES))
-            for name, rows in self._states[clip_id].groupby("name", sort=False)
+            Track(name, role, *values[k * length : (k + 1) * length].T)
+            for k, (name, role) in enumerate(
+                zip(things["name"][::length], things["role"][::length], strict=True)
+            )
         ]
         return Scene(
             int(clip["label"]),

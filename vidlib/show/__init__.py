@@ -19,6 +19,8 @@ from vidlib.show.figures import (
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
 from vidlib.show.sentences import versus
+from vidlib.show.sheet import Sheet, contact_sheet
+from vidlib.show.truth import outlined, survival_chart, truth_player, windows_player
 
 __all__ = [
     "COLOURS",
@@ -26,10 +28,12 @@ __all__ = [
     "Chart",
     "Player",
     "Row",
+    "Sheet",
     "bars_by_network",
     "chart",
     "clips_player",
     "confusion",
+    "contact_sheet",
     "difference_chart",
     "explanation_player",
     "frames_after",
@@ -37,11 +41,15 @@ __all__ = [
     "layer_table",
     "learning_curves",
     "mask_chart",
+    "outlined",
     "overlay",
     "player",
     "reversal_table",
     "right_and_wrong_player",
     "short",
+    "survival_chart",
+    "truth_player",
     "upscale",
     "versus",
+    "windows_player",
 ]
