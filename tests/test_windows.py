@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vidlib.compare import mask_survival, minimal, removing, survival, window_answers
@@ -43,7 +42,7 @@ def test_orders_of_windows_by_hand():
 
 
 def test_a_climb_is_hidden_only_to_the_end():
-    """Freezing removes it if it holds a frame from before the jump until the last: no other does."""
+    """Freezing removes it where it holds a frame from before the jump until the last."""
     answers = window_answers(climb(), observe, 16, "freeze")
     removes = removing(answers, 45)
     first, last = np.nonzero(removes)

@@ -1,0 +1,272 @@
+"""Who moves in kth-mini, and how: joints of people who walk, jog, run, box, clap and wave.
+
+A pose is worked out in body heights, the ground at 0, x forward (seen from the front: to the
+person's left) and y up; `vidlib.rendered.film` places it in the frame. Legs follow from where feet
+and hip are, so that a foot on the ground stays where it is; arms of gaits follow from joint angles.
+Phase 0 of a gait is where the left foot lands, of boxing where the left fist sets out, of clapping
+where the hands meet, of waving where the arms hang.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from vidlib.rendered.scene import smooth
+
+SIDES = ("left", "right")
+JOINTS = (
+    "head", "neck", "hip",
+    *(f"{side}_{part}" for part in ("shoulder", "elbow", "hand", "knee", "foot") for side in SIDES),
+)  # fmt: skip
+# Of a body height: how thick the body is at each joint; the head's is its diameter.
+THICKNESS = {
+    "head": 0.125, "neck": 0.07, "hip": 0.15, "shoulder": 0.075, "elbow": 0.055, "hand": 0.05,
+    "knee": 0.075, "foot": 0.05,
+}  # fmt: skip
+GROUND = 0.9  # where feet stand, in frame heights
+ANKLE = 0.04  # a foot's joint is its ankle, this high above a flat sole
+BALL = 0.09  # from below the ankle to the ball of the foot
+TRUNK = 0.29
+HEAD = 0.11  # from the neck to the head's centre
+UPPER_ARM, FOREARM = 0.18, 0.185  # the forearm up to the middle of the hand
+SHOULDER, HIP = 0.115, 0.05  # half the distances across, seen from the front
+
+
+class Gait(NamedTuple):
+    """A way to get on; lengths in body heights, angles in degrees.
+
+    speed: body heights per second. cadence: steps per second. duty: share of the cycle that a foot
+    is on the ground. hip: what the hip is lower than in standing; bob: what it rises in
+    mid-stance. lean: of the trunk. elbow: how far it is bent; swing: of the upper arm, to either
+    side of `back`. roll: how far the heel is up when the toes leave. lift: ankle (ahead of the hip,
+    above the ground) at 35 % and at 70 % of the swing.
+    """
+
+    speed: float
+    cadence: float
+    duty: float
+    hip: float
+    bob: float
+    lean: float
+    elbow: float
+    swing: float
+    back: float
+    roll: float
+    lift: tuple[tuple[float, float], tuple[float, float]]
+
+
+GAITS = {
+    "walking": Gait(
+        0.80, 1.9, 0.58, 0.03, 0.012, 2.5, 16, 24, 2, 42, ((-0.13, 0.11), (0.14, 0.06))
+    ),
+    "jogging": Gait(1.40, 2.6, 0.40, 0.04, -0.018, 5, 72, 24, -10, 48, ((-0.27, 0.2), (0.1, 0.14))),
+    "running": Gait(
+        2.20, 3.05, 0.29, 0.04, -0.024, 13, 94, 44, -12, 55, ((-0.30, 0.36), (0.13, 0.29))
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One of the 25 people.
+
+    height: in frame heights, as filmed when walking. legs, arms: their length, 1 the average.
+    width: of the body, 1 the average. pace, tempo: habitual speed and frequency of motions; style:
+    how large the motions are; 1 the average. skin, hair: greys. tops, trousers: greys of the usual
+    clothes and of those worn in d3. shoes: grey. pattern: of the top: "plain", "yoke", or, in none
+    of the subjects 1 to 16, "stripes" or "panel". long_hair. extra: "coat", "bag" or "hat", in d3.
+    """
+
+    number: int
+    height: float
+    legs: float
+    arms: float
+    width: float
+    pace: float
+    tempo: float
+    style: float
+    skin: int
+    hair: int
+    tops: tuple[int, int]
+    trousers: tuple[int, int]
+    shoes: int
+    pattern: str
+    long_hair: bool
+    extra: str
+
+
+def subject(number: int) -> Subject:
+    """Return subject 1 to 25, always the same; ValueError for another number."""
+    if not 1 <= number <= 25:
+        raise ValueError(f"there is no subject {number}: give one of 1 to 25")
+    rng = np.random.default_rng([2004, number])
+
+    def grey(dark: float) -> int:  # nothing between: there lie the grounds
+        return int(rng.integers(18, 54) if rng.random() < dark else rng.integers(190, 236))
+
+    return Subject(
+        number,
+        height=rng.uniform(0.6, 0.74),
+        legs=rng.uniform(0.97, 1.03),
+        arms=rng.uniform(0.95, 1.05),
+        width=rng.uniform(0.86, 1.2),
+        pace=rng.uniform(0.92, 1.08),
+        tempo=rng.uniform(0.95, 1.05),
+        style=rng.uniform(0.92, 1.08),
+        skin=int(rng.integers(182, 214) if rng.random() < 0.7 else rng.integers(52, 76)),
+        hair=int(rng.integers(15, 60)),
+        tops=(top := grey(0.6), grey(0.9 if top > 128 else 0.3)),
+        trousers=(grey(0.8), grey(0.7)),
+        shoes=int(rng.choice([25, 220])),
+        pattern=str(
+            rng.choice(["plain", "plain", "yoke"] if number < 17 else ["stripes", "panel"])
+        ),
+        long_hair=rng.random() < 0.35,
+        extra=("coat", "bag", "hat")[number % 3],
+    )
+
+
+def _direction(degrees) -> np.ndarray:
+    """Return unit vectors that many degrees forward of straight down: (T, 2)."""
+    angle = np.radians(degrees)
+    return np.stack([np.sin(angle), -np.cos(angle)], axis=-1)
+
+
+def _bend(start: np.ndarray, end: np.ndarray, first: float, second: float, to: tuple) -> tuple:
+    """Return middle and end of a limb of two bones, (T, D) each; the end comes within its reach.
+
+    to: the direction, (D,), that the middle bends to.
+    """
+    way = end - start
+    far = np.linalg.norm(way, axis=-1, keepdims=True)
+    reach = np.clip(far, abs(first - second) + 1e-3, 0.998 * (first + second))
+    way = way / np.maximum(far, 1e-9)
+    along = (first**2 - second**2 + reach**2) / (2 * reach)
+    across = to - (way @ np.array(to))[:, None] * way
+    across /= np.linalg.norm(across, axis=-1, keepdims=True)
+    bulge = np.sqrt(np.maximum(first**2 - along**2, 0))
+    return start + along * way + bulge * across, start + reach * way
+
+
+def _swing_curve(s: np.ndarray, values: np.ndarray, slopes: tuple) -> np.ndarray:
+    """Return the smooth curve through four values at s = 0, 0.35, 0.7 and 1, slopes at its ends."""
+    at = np.array([0, 0.35, 0.7, 1])
+    inner = (values[2:] - values[:2]) / (at[2:] - at[:2])
+    slope = np.concatenate([[slopes[0]], inner, [slopes[1]]])
+    k = np.clip(np.searchsorted(at, s, side="right") - 1, 0, 2)
+    width = at[k + 1] - at[k]
+    u = (s - at[k]) / width
+    return (
+        (1 + 2 * u) * (1 - u) ** 2 * values[k]
+        + u * (1 - u) ** 2 * width * slope[k]
+        + u**2 * (3 - 2 * u) * values[k + 1]
+        + u**2 * (u - 1) * width * slope[k + 1]
+    )
+
+
+def _ankle(gait: Gait, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a foot's ankle is, from below the hip, (T, 2), and how its heel is up, (T,)."""
+    stride = gait.speed / (gait.cadence / 2)
+    ground = gait.duty * stride  # that the hip passes while the foot stands
+    front = 0.42 * ground
+    u = np.minimum(phase / gait.duty, 1)
+    roll = np.radians(gait.roll)
+    lift = roll * smooth((u - 0.55) / 0.45)
+    x = front - u * ground + BALL * (1 - np.cos(lift)) + ANKLE * np.sin(lift)
+    y = ANKLE * np.cos(lift) + BALL * np.sin(lift)
+    left = (front - ground + BALL * (1 - np.cos(roll)) + ANKLE * np.sin(roll),
+            ANKLE * np.cos(roll) + BALL * np.sin(roll))  # fmt: skip
+    (x1, y1), (x2, y2) = gait.lift
+    s = np.clip((phase - gait.duty) / (1 - gait.duty), 0, 1)
+    swinging = phase >= gait.duty
+    fall = -(1 - gait.duty) * stride
+    x = np.where(swinging, _swing_curve(s, np.array([left[0], x1, x2, front]), (0, 0.7 * fall)), x)
+    y = np.where(swinging, _swing_curve(s, np.array([left[1], y1, y2, ANKLE]), (y1, -0.1)), y)
+    pitch = np.where(swinging, _swing_curve(s, np.array([roll, roll, 0, -0.25]), (0, 0)), lift)
+    return np.stack([x, y], axis=-1), pitch - 0.25 * (1 - smooth(u / 0.15)) * ~swinging
+
+
+def _upper_body(person: Subject, hip: np.ndarray, lean, nod=0.6) -> dict[str, np.ndarray]:
+    """Return hip, neck and head, the trunk leaning forward that many degrees."""
+    neck = hip - (2 - person.legs) * TRUNK * _direction(-np.asarray(lean))
+    return {"hip": hip, "neck": neck, "head": neck - HEAD * _direction(-nod * np.asarray(lean))}
+
+
+def gait_pose(person: Subject, gait: Gait, phase: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the joints of a gait, the hip above x = 0, and the pitch of the feet in degrees."""
+    thigh = 0.245 * person.legs
+    feet = {side: _ankle(gait, (phase + k / 2) % 1) for k, side in enumerate(SIDES)}
+    height = ANKLE + 2 * thigh - gait.hip + gait.bob * np.cos(4 * np.pi * (phase - gait.duty / 2))
+    for k, (ankle, _) in enumerate(feet.values()):  # no further up than the standing leg reaches
+        reach = ankle[:, 1] + np.sqrt((1.995 * thigh) ** 2 - ankle[:, 0] ** 2)
+        height = np.where((phase + k / 2) % 1 < gait.duty, np.minimum(height, reach), height)
+    hip = np.stack([np.zeros_like(phase), height], axis=-1)
+    pose = _upper_body(person, hip, gait.lean + 0.7 * np.cos(4 * np.pi * phase))
+    for k, side in enumerate(SIDES):
+        ankle, pitch = feet[side]
+        pose[f"{side}_knee"], pose[f"{side}_foot"] = _bend(hip, ankle, thigh, thigh, (1, 0.1))
+        pose[f"{side}_pitch"] = np.degrees(pitch)
+        forward = -np.cos(2 * np.pi * (phase + k / 2))  # against the leg of that side
+        upper = gait.back + gait.swing * forward
+        pose[f"{side}_shoulder"] = pose["neck"] - (0, 0.015)
+        elbow = pose[f"{side}_shoulder"] + person.arms * UPPER_ARM * _direction(upper)
+        lower = upper + gait.elbow + 8 * forward
+        pose[f"{side}_elbow"] = elbow
+        pose[f"{side}_hand"] = elbow + person.arms * FOREARM * _direction(lower)
+    return pose
+
+
+def boxing_pose(person: Subject, size: float, phase: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the joints of somebody who boxes, seen from the side."""
+    thigh = 0.245 * person.legs
+    punch = [np.sin(np.pi * np.clip(2 * ((phase + k / 2) % 1), 0, 1)) ** 1.5 for k in (0, 1)]
+    ahead = 0.02 * (punch[0] + punch[1])
+    height = ANKLE + 2 * thigh - 0.035 + 0.006 * np.cos(4 * np.pi * phase)
+    hip = np.stack([ahead, height], axis=-1)
+    pose = _upper_body(person, hip, 3 + 3 * (punch[0] + punch[1]), nod=1)
+    arm = np.array([UPPER_ARM, FOREARM]) * person.arms
+    for k, side in enumerate(SIDES):
+        foot = np.broadcast_to([(0.13, -0.15)[k], ANKLE], hip.shape)
+        pose[f"{side}_knee"], pose[f"{side}_foot"] = _bend(hip, foot, thigh, thigh, (1, 0))
+        pose[f"{side}_pitch"] = np.full(len(phase), (0.0, 12.0)[k])
+        shoulder = pose["neck"] - (0, 0.015)
+        guard, out = np.array([0.13, 0.035]), np.array([0.97 * arm.sum() * min(size, 1), 0.02])
+        fist = shoulder + guard + punch[k][:, None] * (out - guard)
+        pose[f"{side}_shoulder"] = shoulder
+        pose[f"{side}_elbow"], pose[f"{side}_hand"] = _bend(shoulder, fist, *arm, (0, -1))
+    return pose
+
+
+def front_pose(person: Subject, action: str, size: float, phase: np.ndarray) -> dict:
+    """Return the joints of somebody who claps or waves, seen from the front."""
+    thigh = 0.245 * person.legs
+    zero = np.zeros_like(phase)
+    hip = np.stack([zero, zero + ANKLE + 1.99 * thigh], axis=-1)
+    pose = _upper_body(person, hip, 0.8 * np.sin(2 * np.pi * phase))
+    arm = np.array([UPPER_ARM, FOREARM]) * person.arms
+    out = 0.5 - 0.5 * np.cos(2 * np.pi * phase)
+    for k, side in enumerate(SIDES):
+        outward = np.array([(1, -1)[k], 1])
+        stance = np.array([HIP + 0.01, (ANKLE + hip[0, 1]) / 2])
+        pose[f"{side}_knee"] = np.broadcast_to(outward * stance, hip.shape)
+        pose[f"{side}_foot"] = np.broadcast_to(outward * (HIP + 0.02, ANKLE), hip.shape)
+        pose[f"{side}_pitch"] = zero
+        shoulder = pose["neck"] + outward * (SHOULDER * person.width, -0.015)
+        pose[f"{side}_shoulder"] = shoulder
+        if action == "handwaving":
+            raised = 10 + 142 * smooth(out) * min(size, 1.03)
+            pose[f"{side}_elbow"] = shoulder + arm[0] * outward * _direction(raised)
+            straight = raised + 6 + 26 * out
+            pose[f"{side}_hand"] = pose[f"{side}_elbow"] + arm[1] * outward * _direction(straight)
+        else:
+            # hands come together ahead of the chest, so arms look shorter there
+            meet, apart = np.array([0.014, -0.1, 0.22]), np.array([0.41 * size, -0.03, 0.1])
+            hand = meet + smooth(out)[:, None] * (apart - meet)
+            joints = _bend(
+                np.broadcast_to((SHOULDER * person.width, -0.015, 0), hand.shape), hand, *arm,
+                (0.6, -1, -0.2),
+            )  # fmt: skip
+            for part, joint in zip(("elbow", "hand"), joints, strict=True):
+                pose[f"{side}_{part}"] = pose["neck"] + outward * joint[:, :2]
+    return pose

@@ -1,0 +1,87 @@
+"""Render `kth-mini`: figures as video files in the layout of KTH Actions, with their truth."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
+from vidlib.data.video import VideoError, promised_frames, write_avi
+from vidlib.rendered.draw_film import PARTS, draw_film, place
+from vidlib.rendered.figure import subject
+from vidlib.rendered.files import make_folders, render_all
+from vidlib.rendered.film import film
+from vidlib.rendered.truth import Masks, write_masks, write_truth
+
+SEQUENCES = 4  # in a video
+
+
+def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> tuple:
+    """Render a video unless it is there; return its line in the list and its sequences."""
+    number, action, scenario, sequences = job
+    person, d = subject(number), int(scenario[1])
+    key = [seed, number, ACTIONS.index(action), d]
+    made = film(action, person, scenario, np.random.default_rng([*key, 0]), sequences)
+    video = f"person{number:02}_{action}_{scenario}"
+    clips = [(f"{video}_{k}", scene) for k, scene in enumerate(made.sequences(), 1)]
+    path = root / f"{video}_uncomp.avi"
+    if not _whole(path, len(made.scene)):
+        where = place(scenario, np.random.default_rng([seed, number, d, 100]))
+        frames, numbers = draw_film(made, person, scenario, where, np.random.default_rng([*key, 1]))
+        for (clip_id, _), (start, stop) in zip(clips, made.ranges, strict=True):
+            roles = ["joint"] * len(PARTS)
+            write_masks(root, clip_id, Masks(numbers[start:stop], list(PARTS), roles))
+        write_avi(path.with_suffix(".partial"), np.stack([frames] * 3, axis=3))
+        os.replace(path.with_suffix(".partial"), path)
+    ranges = ", ".join(f"{start + 1}-{stop}" for start, stop in made.ranges)
+    return f"{video}\t\tframes\t{ranges}", clips, {"subject": number, "scenario": scenario}
+
+
+def _whole(path: Path, frames: int) -> bool:
+    """Tell whether a video is there, with as many sequences as it is to have now."""
+    try:
+        return path.exists() and promised_frames(path) == frames
+    except VideoError:
+        return False
+
+
+def plan(clips_per_class: dict[str, int]) -> list[tuple[int, str, str, int]]:
+    """Return subject, action, scenario and number of sequences of each video, in this order.
+
+    clips_per_class: sequences of each action by split. They are taken in rounds in which every
+    subject of the split gives a video, in another scenario each. ValueError for too many.
+    """
+    jobs = []
+    for split, subjects in SPLITS["paper"].items():
+        wanted, most = clips_per_class[split], len(subjects) * len(SCENARIOS) * SEQUENCES
+        if wanted > most:
+            raise ValueError(
+                f"clips_per_class asks for {wanted} {split} sequences of each action, and kth-mini "
+                f"has {most} at most: ask for {most} or fewer"
+            )
+        turns = [(n, f"d{(n + r) % 4 + 1}") for r in range(len(SCENARIOS)) for n in subjects]
+        for k, (number, scenario) in enumerate(turns):
+            sequences = min(SEQUENCES, wanted - SEQUENCES * k)
+            jobs += [(number, action, scenario, sequences) for action in ACTIONS if sequences > 0]
+    return sorted(jobs)
+
+
+def render_kth_mini(
+    root: Path, *, clips_per_class: dict[str, int], seed: int, processes: int
+) -> None:
+    """Render the set under root: grey MPEG-4 videos of 160x120, 25 frames a second.
+
+    clips_per_class: sequences of each action for "train" (subjects 1 to 16, 256 at most) and
+    "validation" (17 to 25, 144 at most); ValueError for more. Truth is kept by sequence, with the
+    columns subject and scenario. A video depends on the seed, its name and its number of sequences
+    alone, not on `processes`. Killed at any moment, the next call goes on where this one was.
+    """
+    root, jobs = Path(root), plan(clips_per_class)
+    make_folders(root, "")
+    videos = render_all(partial(_render_video, root=root, seed=seed), jobs, processes)
+    heading = "Sequences of kth-mini, in frames of each video from 1, the last included."
+    lines = [heading, "", *(line for line, _, _ in videos)]
+    (root / LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    scenes = [clip for _, clips, _ in videos for clip in clips]
+    write_truth(root, scenes, [extra for _, clips, extra in videos for _ in clips])
