@@ -16,9 +16,6 @@ profile = settings.pop("profile", "quick")
 study = open_study(dataset, profile, settings)
 study.require_truth()
 
-FLAGS = shlex.join(
-    ["--dataset", dataset, "--profile", profile, *(f"--set={k}={v}" for k, v in settings.items())]
-)
 given = {"dataset": dataset, "profile": profile, **settings}
 PARAMETERS = shlex.join([word for k, v in given.items() for word in ("-p", k, str(v))])
 BUILD = f"_build/{dataset}/{study.name}"
@@ -35,9 +32,22 @@ os.environ.update(
 )
 
 
-def done(stage):
+# What chapters show of other rendered sets: (data set, last stage that they need).
+ASIDE = [("cue-marker", "intervene"), ("cue-order", "intervene"), ("kth-mini", "observe")]
+studies = {name: open_study(name, profile, settings) for name, _ in ASIDE if name != dataset}
+studies[dataset] = study
+stages = [(dataset, stage) for stage in study.stages]
+stages += [(name, stage) for name, stage in ASIDE if name != dataset]
+
+
+def done(name, stage):
     """A mark of Snakemake's own: it deletes its outputs, and results are not its to delete."""
-    return f"{BUILD}/stages/{stage}-{study.key(stage)[:12]}"
+    return f"{BUILD}/stages/{name}-{stage}-{studies[name].key(stage)[:12]}"
+
+
+def flags(name):
+    changes = [f"--set={k}={v}" for k, v in settings.items()]
+    return shlex.join(["--dataset", name, "--profile", profile, *changes])
 
 
 rule book:
@@ -52,21 +62,21 @@ rule book:
         f"python book/build.py --executed {BUILD}/notebooks --out {BUILD}"
 
 
-for before, stage in zip([None, *study.stages], study.stages):
+for before, (name, stage) in zip([None, *stages], stages):
 
     rule:
         name:
-            f"stage_{stage.replace('-', '_')}"
+            f"stage_{'' if name == dataset else name + '_'}{stage}".replace("-", "_")
         input:
             # One at a time, in their order: each uses every core, and two at once take far longer.
             # `threads` does not see to it: Snakemake 9.15 forgets to count the cores of a job that
             # is the only one ready, and gives them back when it ends.
-            ancient(done(before)) if before else [],
+            ancient(done(*before)) if before else [],
         output:
-            touch(done(stage)),
+            touch(done(name, stage)),
         params:
             stage=stage,
-            flags=FLAGS,
+            flags=flags(name),
         threads: 2  # torch uses them all
         shell:
             "python -m vidlib {params.stage} {params.flags}"
@@ -82,7 +92,7 @@ for page, source in PAGES.items():
             "book/execute.py",
             source=source,
             code=CODE,
-            stages=[done(stage) for stage in study.stages],
+            stages=[done(name, stage) for name, stage in stages],
         output:
             f"{BUILD}/notebooks/{page}.ipynb",
         params:

@@ -18,7 +18,8 @@ class DataSet:
 
     reader, renderer, observer: functions as "module:name"; only rendered sets have the last two.
     sized: whether `render_size` says how large it is rendered. kind: which of the renderer's sets
-    this is, where it has several. classes: how many, where it is rendered.
+    this is, where it has several. classes: how many, where it is rendered. mirrored: whether
+    classes come in pairs that only direction tells apart.
     """
 
     reader: str
@@ -27,6 +28,7 @@ class DataSet:
     sized: bool = True
     kind: str = ""
     classes: int = 0
+    mirrored: bool = False
 
     @property
     def rendered(self) -> bool:
@@ -43,6 +45,7 @@ DATASETS = {
         "vidlib.rendered.something_mini:render_something_mini",
         "vidlib.rendered.observer:observe",
         classes=16,
+        mirrored=True,
     ),
     "kth-mini": DataSet(
         KTH,
@@ -51,8 +54,8 @@ DATASETS = {
         sized=False,
         classes=6,
     ),
-    "cue-marker": DataSet(SOMETHING, *CUES, kind="marker", classes=4),
-    "cue-order": DataSet(SOMETHING, *CUES, kind="order", classes=2),
+    "cue-marker": DataSet(SOMETHING, *CUES, kind="cue-marker", classes=4),
+    "cue-order": DataSet(SOMETHING, *CUES, kind="cue-order", classes=2),
     "something": DataSet(SOMETHING),
     "kth": DataSet(KTH),
 }

@@ -14,7 +14,8 @@ class Profile:
 
     Clips are counted per class. Sizes are in pixels of a square picture. The strides of I3D are the
     spatial ones of its first convolution and its four max-pools, those of the C-LSTM its input
-    convolutions'. mask_l1 and mask_tv are the weights of Eq. 1.
+    convolutions'. mask_l1 and mask_tv are the weights of Eq. 1. The gate's are those of the small
+    networks that look for leaks, and, with epochs of their own, of those that learn planted cues.
     """
 
     render_size: int = 112
@@ -38,6 +39,9 @@ class Profile:
     mask_tv: float = 0.02
     mask_iterations: int = 60
     mask_lr: float = 0.2
+    gate_epochs: int = 6
+    gate_lr: float = 3e-3
+    cue_epochs: int = 12
     seed: int = 0
 
 
@@ -60,6 +64,8 @@ PROFILES = {
         batch_size=2,
         explained_clips=1,
         mask_iterations=8,
+        gate_epochs=1,
+        cue_epochs=1,
     ),
     "quick": QUICK,
     "full": replace(

@@ -7,6 +7,7 @@ depth, are what `vidlib.keys` hashes to tell whether its results are current.
 
 import functools
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,51 @@ def observe(p, inputs, folder: Path, dataset: str) -> None:
     found = survival(scenes, labels, observer_of(dataset), p.frames)
     found.table.assign(split=index["split"]).to_parquet(folder / "clips.parquet")
     np.savez_compressed(folder / "answers.npz", freeze=found.freeze, reverse=found.reverse)
+
+
+def leakage(p, inputs, folder: Path) -> None:
+    """Ask classifiers that cannot use the order of frames to tell mirrored classes apart."""
+    from vidlib.compare.leakage import gate
+    from vidlib.data.clips import load_clips
+
+    clips = load_clips(inputs["prepare"])
+    table = gate(
+        clips.split("train"),
+        clips.split("validation"),
+        folder / "training",
+        epochs=p.gate_epochs,
+        batch_size=p.batch_size,
+        lr=p.gate_lr,
+        seed=p.seed,
+    )
+    table.to_parquet(folder / "pairs.parquet")
+    shutil.rmtree(folder / "training")
+
+
+def intervene(p, inputs, folder: Path) -> None:
+    """Train a small network on planted cues; see what it says when they are removed and moved."""
+    from vidlib.compare.reliance import intervention_table
+    from vidlib.data.clips import load_clips
+    from vidlib.models.framewise import FrameGRU
+    from vidlib.training import fit
+
+    clips = load_clips(inputs["prepare"])
+    torch.manual_seed(p.seed)
+    network = FrameGRU(len(clips.classes), shuffled=False)
+    fit(
+        network,
+        clips.split("train"),
+        clips.split("validation"),
+        folder / "training",
+        epochs=p.cue_epochs,
+        batch_size=p.batch_size,
+        lr=p.gate_lr,
+        weight_decay=p.weight_decay,
+        seed=p.seed,
+    )
+    table = intervention_table(network.eval(), inputs["files"], clips.split("validation"))
+    table.to_parquet(folder / "interventions.parquet")
+    shutil.rmtree(folder / "training")
 
 
 def i3d_arguments(p, classes: int) -> dict:
@@ -294,6 +340,12 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             judges,
             (observer_of, function_of),
         )
+    if one.mirrored:
+        fields = ("gate_epochs", "gate_lr", "batch_size", "seed")
+        stages["leakage"] = Stage(leakage, fields, ("prepare",))
+    if one.kind:
+        fields = ("cue_epochs", "gate_lr", "batch_size", "weight_decay", "seed")
+        stages["intervene"] = Stage(intervene, fields, ("files", "prepare"))
     own = {
         "i3d": ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_epochs", "i3d_lr"),
         "clstm": ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_epochs", "clstm_lr"),

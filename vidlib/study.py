@@ -142,6 +142,11 @@ class Study:
         """Return the index of the data set's files, as its reader returns it."""
         return read_index(self.dataset, self.files())
 
+    def class_names(self) -> dict[int, str]:
+        """Return the names of the classes by their numbers, in increasing order."""
+        known = self.index().dropna(subset="label").drop_duplicates("label").sort_values("label")
+        return dict(zip(known["label"].astype(int), known["label_name"], strict=True))
+
     def _stage(self, name: str) -> Stage:
         if name not in self.stages:
             raise ValueError(unknown("stage", name, self.stages))

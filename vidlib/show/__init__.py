@@ -20,7 +20,14 @@ from vidlib.show.figures import (
 from vidlib.show.player import Player, Row, overlay, player, upscale
 from vidlib.show.sentences import versus
 from vidlib.show.sheet import Sheet, contact_sheet
-from vidlib.show.truth import outlined, survival_chart, truth_player, windows_player
+from vidlib.show.truth import (
+    native_clip,
+    outlined,
+    shares_chart,
+    survival_chart,
+    truth_player,
+    windows_player,
+)
 
 __all__ = [
     "COLOURS",
@@ -41,11 +48,13 @@ __all__ = [
     "layer_table",
     "learning_curves",
     "mask_chart",
+    "native_clip",
     "outlined",
     "overlay",
     "player",
     "reversal_table",
     "right_and_wrong_player",
+    "shares_chart",
     "short",
     "survival_chart",
     "truth_player",

@@ -1,15 +1,19 @@
 """Figures of what is known about rendered clips: outlines, and what perturbing windows leaves."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
 from vidlib.compare.windows import PERTURBATIONS, minimal, removing
-from vidlib.data.video import sample_frames
+from vidlib.data.video import read_clip, sample_frames
 from vidlib.explain.perturb import frame_order
+from vidlib.rendered.scene import ACTING
 from vidlib.rendered.truth import Masks
 from vidlib.show.chart import COLOURS, Chart, chart
 from vidlib.show.figures import SHOWN, short
@@ -22,49 +26,59 @@ OUTLINES = {
     "heap": (0, 158, 115),
     "joint": (230, 159, 0),
     "marker": (230, 159, 0),
-    "bystander": (190, 190, 190),
-    "distractor": (190, 190, 190),
+    "bystander": (130, 130, 130),
+    "distractor": (130, 130, 130),
 }
+WAITING = (255, 255, 255)  # of what acts, before and after the event
 GONE, OTHER, STILL = COLOURS[1], COLOURS[4], COLOURS[5]
 
 
 def outlined(frames: np.ndarray, masks: Masks, deciding: np.ndarray) -> np.ndarray:
     """Return frames (T, H, W, 3) uint8 with the outlines of what is seen in them.
 
-    masks: of the same T frames, at any size. deciding: (T,) bool, the frames of the event, in which
-    the things that act are outlined boldly.
+    masks: of the same T frames, at any size. deciding: (T,) bool, the frames of the event: in these
+    things that act are outlined in colour, by role, in others in white. What decides nothing is
+    outlined in grey.
     """
     drawn = np.ascontiguousarray(frames).copy()
     height, width = frames.shape[1:3]
-    for frame, numbers, bold in zip(drawn, masks.numbers, deciding, strict=True):
+    for frame, numbers, acts in zip(drawn, masks.numbers, deciding, strict=True):
         numbers = cv2.resize(numbers, (width, height), interpolation=cv2.INTER_NEAREST)
         for number, role in enumerate(masks.roles, 1):
             where = (numbers == number).astype(np.uint8)
             lines, _ = cv2.findContours(where, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-            idle = role in ("bystander", "distractor")
-            cv2.drawContours(frame, lines, -1, OUTLINES[role], 2 if bold and not idle else 1)
+            colour = OUTLINES[role] if acts or role not in ACTING else WAITING
+            cv2.drawContours(frame, lines, -1, colour, 1)
     return drawn
 
 
-def truth_player(study, clips, *, caption: str) -> Player:
-    """Return a figure in which clips (`Clips` of the study) play with their truth drawn in."""
+def native_clip(study, clip_id: str) -> tuple[pd.Series, np.ndarray, Masks]:
+    """Return a rendered clip's row in the index, its sampled frames in their own shape, its masks.
+
+    Frames: (T, H, W, 3) uint8 as decoded from its file, at least `SHOWN` high.
+    """
+    row = study.index().set_index("clip_id").loc[clip_id]
+    masks = study.truth.masks(clip_id)
+    length, height, width = masks.numbers.shape
+    frames = study.profile.frames
+    stop = row["start"] + length
+    clip = read_clip(Path(row["path"]), frames, (height, width), int(row["start"]), int(stop))
+    scale = max(1.0, SHOWN[0] / height)
+    clip = upscale(clip, (round(scale * height), round(scale * width)))
+    return row, clip, masks._replace(numbers=masks.numbers[sample_frames(length, frames)])
+
+
+def truth_player(study, clip_ids: Sequence[str], *, caption: str) -> Player:
+    """Return a figure in which clips of a rendered set play with their truth drawn in."""
     columns = []
-    for i, row in clips.index.iterrows():
-        frames = upscale(clips.frames[i], _shown(clips.frames[i]))
-        masks = study.truth.masks(row["clip_id"])
-        sampled = sample_frames(len(masks.numbers), len(frames))
-        start, stop = study.truth.clips.loc[row["clip_id"], ["event_start", "event_stop"]]
-        deciding = (sampled >= start) & (sampled < stop)
-        seen = masks._replace(numbers=masks.numbers[sampled])
-        columns.append((short(row["label_name"]), outlined(frames, seen, deciding)))
+    for clip_id in clip_ids:
+        row, clip, masks = native_clip(study, clip_id)
+        about = study.truth.clips.loc[clip_id]
+        sampled = sample_frames(about["frames"], len(clip))
+        deciding = (sampled >= about["event_start"]) & (sampled < about["event_stop"])
+        columns.append((short(row["label_name"]), outlined(clip, masks, deciding)))
     rows = [Row("", dict(columns[i : i + 4])) for i in range(0, len(columns), 4)]
     return player(rows, caption=caption)
-
-
-def _shown(frames: np.ndarray) -> tuple[int, int]:
-    """Return the size at which a clip is shown, of its own shape."""
-    height, width = frames.shape[1:3]
-    return SHOWN[0], round(SHOWN[0] * width / height / 2) * 2
 
 
 def said(names: dict[int, str], label: int) -> str:
@@ -73,30 +87,58 @@ def said(names: dict[int, str], label: int) -> str:
 
 
 def windows_player(
-    study, clips, position: int, windows: Sequence[tuple[int, int]], perturbation: str = "freeze"
+    study, clip_id: str, windows: Sequence[tuple[int, int]], perturbation: str = "freeze"
 ) -> Player:
-    """Return a clip with some windows perturbed, and what the ideal observer then sees.
+    """Return a rendered clip with some windows perturbed, and what the ideal observer then sees.
 
-    position: of the clip among clips (`Clips` of the study). windows: first and last frame, both
-    included, 0-based, among the frames that networks see. perturbation: "freeze" or "reverse".
+    windows: first and last frame, both included, 0-based, among the frames that networks see.
+    perturbation: "freeze" or "reverse".
     """
-    row, frames = clips.index.iloc[position], clips.frames[position]
-    sampled = sample_frames(int(row["length"]), len(frames))
-    shown = upscale(frames, _shown(frames))
+    row, clip, _ = native_clip(study, clip_id)
+    sampled = sample_frames(study.truth.clips.loc[clip_id, "frames"], len(clip))
+    names = study.class_names()
     rows = []
     for first, last in windows:
-        mask = np.zeros(len(frames), np.float32)
+        mask = np.zeros(len(clip), np.float32)
         mask[first : last + 1] = 1
         order = frame_order(PERTURBATIONS[perturbation](torch.from_numpy(mask)[None]))[0].numpy()
-        seen = int(study.observe(row["clip_id"], sampled[order][None])[0])
-        columns = {"original": shown, f"perturbed: {perturbation}": shown[order]}
+        seen = int(study.observe(clip_id, sampled[order][None])[0])
+        columns = {"original": clip, f"{perturbation}": clip[order]}
         title = f"frames {first + 1} to {last + 1}"
-        rows.append(Row(title, columns, mask, {"the observer sees": said(clips.names, seen)}))
+        rows.append(Row(title, columns, mask, {"then seen": said(names, seen)}))
     caption = (
         f"{row['label_name']}: what an observer who knows where everything is sees when some "
         "frames are perturbed."
     )
     return player(rows, caption=caption)
+
+
+def shares_chart(table: pd.DataFrame, *, x: str, by: str, axis: str, chance: float) -> Chart:
+    """Return shares with their intervals as points, grouped, and the share that chance would give.
+
+    table: a row per point, with share, low, high (in [0, 1]) and the columns x (along the axis) and
+    by (the group). axis: what the shares are of.
+    """
+    fig = go.Figure()
+    groups = list(dict.fromkeys(table[by]))
+    places = {value: i for i, value in enumerate(dict.fromkeys(table[x]))}
+    for k, name in enumerate(groups):
+        rows = table[table[by] == name]
+        beside = 0.2 * (k - (len(groups) - 1) / 2)
+        fig.add_scatter(
+            name=name,
+            x=[places[value] + beside for value in rows[x]],
+            y=rows["share"],
+            mode="markers",
+            marker={"size": 9, "symbol": ["circle", "square", "diamond", "cross"][k % 4]},
+            error_y={"array": rows["high"] - rows["share"],
+                     "arrayminus": rows["share"] - rows["low"]},
+        )  # fmt: skip
+    fig.add_hline(y=chance, line_dash="dot", line_color="gray")
+    fig.update_xaxes(tickvals=list(places.values()), ticktext=list(places))
+    fig.update_yaxes(title_text=axis, range=[-0.02, 1.02], tickformat=".0%")
+    said = [f"{getattr(r, by)}, {getattr(r, x)}: {r.share:.0%}" for r in table.itertuples()]
+    return chart(fig, alt=f"Share: {axis}. {'; '.join(said)}. By chance {chance:.0%}.")
 
 
 def survival_chart(answers: dict[str, np.ndarray], label: int, names: dict[int, str]) -> Chart:

@@ -1,0 +1,138 @@
+"""Contact sheets, outlines and charts of what is known about rendered clips."""
+
+import io
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from vidlib.compare.windows import NO_WINDOW
+from vidlib.data import read_something, sample_frames
+from vidlib.rendered import Masks
+from vidlib.show import (
+    contact_sheet,
+    native_clip,
+    outlined,
+    shares_chart,
+    survival_chart,
+    truth_player,
+    windows_player,
+)
+from vidlib.study import open_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    return open_study("something-mini", "smoke", {"train_clips": 1, "batch_size": 2}, runs=runs)
+
+
+def test_a_sheet_has_a_strip_of_evenly_spread_frames_per_clip():
+    clip = np.zeros((15, 20, 30, 3), np.uint8)
+    clip[..., 0] = 10 * np.arange(15)[:, None, None]
+    sheet = contact_sheet([("<one>", clip), ("two", clip)], caption="a & b", frames=8)
+    html = sheet._repr_html_()
+    assert html.count("<img") == 2 and "&lt;one&gt;" in html and "<one>" not in html
+    assert "8 frames of a clip of: &lt;one&gt;" in html and "a &amp; b" in html
+    strip = np.asarray(Image.open(io.BytesIO(sheet.strips[0][1])).convert("RGB"))
+    assert strip.shape == (20, 8 * 30 + 7 * 2, 3)
+    reds = [strip[10, 32 * k + 15, 0] for k in range(8)]
+    assert np.abs(np.array(reds) - 10 * np.arange(0, 15, 2)).max() < 8
+
+
+def test_no_clips_make_no_sheet():
+    with pytest.raises(ValueError, match="clips is empty: give at least one"):
+        contact_sheet([], caption="none")
+
+
+def test_outlines_lie_on_the_edges_of_masks_and_say_by_colour_what_acts():
+    numbers = np.zeros((2, 10, 10), np.uint8)
+    numbers[:, 2:6, 2:6], numbers[:, 7:9, 7:9] = 1, 2
+    masks = Masks(numbers, ["object_a", "distractor_0"], ["object", "distractor"])
+    frames = np.full((2, 40, 40, 3), 60, np.uint8)
+    drawn = outlined(frames, masks, np.array([False, True]))
+    assert (frames == 60).all()
+    assert (drawn[0, 8, 8] == 255).all() and drawn[1, 8, 8].tolist() == [230, 159, 0]
+    assert (drawn[:, 28, 28] == 130).all()
+    changed = (drawn != 60).any(-1)
+    assert not changed[:, 10:22, 10:22].any() and not changed[:, :7].any()
+    # with the pixels of the edges of the two squares, 4 (n - 1) each, and no other
+    assert changed[0].sum() == 4 * 15 + 4 * 7
+
+
+def test_a_native_clip_comes_with_the_masks_of_its_frames(study):
+    index = read_something(study.files())
+    clip_id = index["clip_id"].iloc[-1]
+    row, clip, masks = native_clip(study, clip_id)
+    assert row["label"] == index["label"].iloc[-1]
+    length = study.truth.clips.loc[clip_id, "frames"]
+    assert clip.shape == (16, 112, 112, 3) and masks.numbers.shape == (16, 64, 64)
+    whole = study.truth.masks(clip_id).numbers
+    assert np.array_equal(masks.numbers, whole[sample_frames(length, 16)])
+
+
+def test_the_truth_is_drawn_into_clips(study):
+    ids = study.index().drop_duplicates("label")["clip_id"].tolist()[:5]
+    figure = truth_player(study, ids, caption="five clips").figure
+    assert [len(row["columns"]) for row in figure["rows"]] == [4, 1] and figure["frames"] == 16
+
+
+def test_windows_are_judged_by_the_observer(study):
+    index = study.index()
+    clip_id = index[index["label"] == 93]["clip_id"].iloc[0]
+    figure = windows_player(study, clip_id, [(0, 15), (0, 0)]).figure
+    whole, nothing = figure["rows"]
+    assert whole["scores"] == [["then seen", "none of the classes"]]
+    assert nothing["scores"] == [["then seen", "Pushing it rightwards"]]
+    assert whole["mask"] == [1] * 16 and len(set(whole["columns"][1]["tiles"])) == 1
+    turned = windows_player(study, clip_id, [(0, 15)], "reverse").figure["rows"][0]
+    assert turned["scores"] == [["then seen", "Pushing it leftwards"]]
+    original, reverse = turned["columns"]
+    assert original["tiles"] == reverse["tiles"][::-1]
+
+
+def test_the_chart_of_windows_says_what_is_seen():
+    answers = np.array([[93, 93, -1], [NO_WINDOW, 94, -1], [NO_WINDOW, NO_WINDOW, 93]])
+    names = {93: "Pushing something from left to right", 94: "Pushing something from right to left"}
+    chart = survival_chart({"freeze": answers, "reverse": answers}, 93, names)
+    heat, crosses = chart.figure["data"][:2]
+    z = np.array(_decoded(heat["z"]), float).reshape(3, 3)
+    seen = {(s, e): z[e, s] for s in range(3) for e in range(3)}
+    assert seen[0, 0] == 2 and seen[0, 2] == 0 and seen[1, 1] == 1 and np.isnan(seen[2, 0])
+    assert heat["customdata"][1][1] == "Pushing it leftwards"
+    assert heat["customdata"][2][0] == "none of the classes"
+    assert (_decoded(crosses["x"]), _decoded(crosses["y"])) == ([2], [2])
+    assert "freeze removes it in 3 of 6 windows" in chart.alt
+
+
+def _decoded(values):
+    """What plotly packs as base64 for large and typed arrays."""
+    if isinstance(values, dict):
+        import base64
+
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).tolist()
+    flat = [v for row in values for v in row] if isinstance(values[0], list) else values
+    return [np.nan if v is None else v for v in flat]
+
+
+def test_shares_are_drawn_with_their_intervals():
+    rows = pd.DataFrame(
+        {"pair": ["a", "b", "a"], "who": ["x", "x", "y"], "share": [0.5, 0.75, 1.0],
+         "low": [0.4, 0.5, 0.9], "high": [0.6, 0.8, 1.0]}
+    )  # fmt: skip
+    chart = shares_chart(rows, x="pair", by="who", axis="right", chance=0.5)
+    first, second = chart.figure["data"]
+    assert _decoded(first["error_y"]["array"]) == pytest.approx([0.1, 0.05])
+    assert _decoded(first["error_y"]["arrayminus"]) == pytest.approx([0.1, 0.25])
+    assert _decoded(second["y"]) == [1.0] and "x, b: 75%" in chart.alt
+    assert chart.figure["layout"]["shapes"][0]["y0"] == 0.5
+
+
+def test_outlines_survive_any_size():
+    numbers = np.ones((1, 7, 9), np.uint8)
+    masks = Masks(numbers, ["a"], ["hand"])
+    drawn = outlined(np.zeros((1, 30, 50, 3), np.uint8), masks, np.array([True]))
+    assert drawn[0, 0].any(-1).all() and not drawn[0, 15, 25].any()
+    assert cv2.countNonZero(drawn[0, ..., 2]) == 2 * (30 + 50) - 4

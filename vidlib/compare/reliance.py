@@ -1,0 +1,44 @@
+"""What a network relies on, by intervention: planted markers removed, and moved."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from torch import nn
+
+from vidlib.data.clips import Clips, to_network
+from vidlib.explain.scores import score_clips
+from vidlib.rendered.cues import INTERVENTIONS, redraw
+
+
+def intervention_table(network: nn.Module, root: Path, clips: Clips) -> pd.DataFrame:
+    """Return whether a network's answers follow the markers of a cue set: a row per intervention.
+
+    network: maps clips (B, 3, T, H, W) to logits (B, K). root: of the rendered set. clips: some of
+    it. Columns: intervention ("nothing", "removed", "moved"), answer (what is counted: "its class",
+    or "the new class" of moved markers), clips, right (how many get that answer), share, low and
+    high (exact binomial 95 % interval of the share), chance.
+    """
+    ids = clips.index["clip_id"].tolist()
+    shape = clips.frames.shape
+    rows = []
+    for what in INTERVENTIONS:
+        shown = redraw(root, ids, what, frames=shape[1], size=shape[2:4])
+        guesses = score_clips(network, to_network(shown.frames)).argmax(1).numpy()
+        labels = shown.labels if what == "moved" else clips.index["label"].to_numpy(int)
+        right = int((np.array(clips.classes)[guesses] == labels).sum())
+        interval = binomtest(right, len(ids)).proportion_ci(method="exact")
+        rows.append(
+            {
+                "intervention": what,
+                "answer": "the new class" if what == "moved" else "its class",
+                "clips": len(ids),
+                "right": right,
+                "share": right / len(ids),
+                "low": interval.low,
+                "high": interval.high,
+                "chance": 1 / len(clips.classes),
+            }
+        )
+    return pd.DataFrame(rows)
