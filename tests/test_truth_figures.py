@@ -1,16 +1,18 @@
 """Contact sheets, outlines and charts of what is known about rendered clips."""
 
 import io
+import re
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from vidlib.compare.windows import NO_WINDOW
 from vidlib.data import read_something, sample_frames
-from vidlib.rendered import Masks
+from vidlib.rendered import Masks, intervals
 from vidlib.show import (
     contact_sheet,
     native_clip,
@@ -60,6 +62,26 @@ def test_outlines_lie_on_the_edges_of_masks_and_say_by_colour_what_acts():
     assert not changed[:, 10:22, 10:22].any() and not changed[:, :7].any()
     # with the pixels of the edges of the two squares, 4 (n - 1) each, and no other
     assert changed[0].sum() == 4 * 15 + 4 * 7
+
+
+def test_the_page_about_the_truth_says_what_there_is(study, monkeypatch):
+    """Its tables name every column, and its code runs."""
+    page = (ROOT / "book/truth.md").read_text()
+    folder = study.files() / "truth"
+    for name in ("clips", "frames", "states"):
+        (row,) = [
+            line for line in page.splitlines() if line.startswith(f"| `truth/{name}.parquet`")
+        ]
+        told = set(re.findall(r"`(\w+)`", row.rpartition("|")[0].split("|", 3)[3]))
+        assert set(pd.read_parquet(folder / f"{name}.parquet").columns) <= told
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    monkeypatch.setenv("VIDLIB_RUNS", str(study.runs))
+    names = {}
+    exec(code.replace('"smoke")', '"smoke", {"train_clips": 1, "batch_size": 2})'), names)
+    hand, scene = names["hand"], names["scene"]
+    assert hand.role == "hand" and scene.label == 93
+    come, gone = intervals(scene.in_view(hand))[0]
+    assert come > 0 and come < scene.event[0] < scene.event[1] <= gone
 
 
 def test_a_native_clip_comes_with_the_masks_of_its_frames(study):

@@ -7,6 +7,20 @@ ABOUT = {
         "second in the original's layout. Where everything is, and when what decides happens, is "
         "known of every frame."
     ),
+    "kth-mini": (
+        "**kth-mini** is rendered by this study: 25 articulated figures of different build and "
+        "clothing who walk, jog, run, box, clap and wave in four scenarios, as videos in the layout "
+        "of KTH Actions, in grey, 160 by 120 pixels at 25 frames a second. Where every joint is, how "
+        "far a cycle has come and who is in view is known of every frame. Persons 1 to 16 train."
+    ),
+    "cue-marker": (
+        "**cue-marker** is rendered by this study: in each clip one of four markers is shown for a "
+        "while, somewhere. Which one it is, is the class; nothing else differs between classes."
+    ),
+    "cue-order": (
+        "**cue-order** is rendered by this study: in each clip the same two markers are shown, one "
+        "after the other. Which comes first is the class; nothing else differs between classes."
+    ),
     "something": (
         "**Something-something V2** (Goyal et al., ICCV 2017): 220,847 clips of a few seconds in "
         "which people do one of 174 things with whatever was at hand, as VP9 videos of 12 frames a "
