@@ -16,13 +16,15 @@ from vidlib.data import (
     load_clips,
     prepare_clips,
     read_something,
-    render_something_mini,
     sample_frames,
     stream_clips,
     write_webm,
 )
-from vidlib.data.draw import draw, dress
-from vidlib.data.scenes import CLASSES, compose
+from vidlib.rendered import render_kth_mini, render_something_mini, truth
+from vidlib.rendered.draw import draw
+from vidlib.rendered.files import make_folders
+from vidlib.rendered.looks import dress
+from vidlib.rendered.scripts import CLASSES, compose
 
 FRAMES, SIZE = 16, (56, 56)
 
@@ -96,13 +98,56 @@ with tempfile.TemporaryDirectory() as folder:
     )
     print("  clips per second:", *(f"{len(index) / seconds:.0f}" for seconds in times.values()))
 
-    scenes = [compose(label, np.random.default_rng(label)) for label in CLASSES]
-    looks = [dress(s, np.random.default_rng(0), "train", 112) for s in scenes]
-    drawn = [draw(s, look, 112) for s, look in zip(scenes, looks, strict=True)]
-    print(f"rendering {len(scenes)} clips of 112 pixels")
-    compare(
+    # Rendering, on one core: how much of it is the encoder's, and the masks'.
+    make_folders(root / "scenes")
+
+    def composed():
+        scenes = [compose(label, np.random.default_rng(label)) for label in CLASSES]
+        return [(s, dress(s, np.random.default_rng(0), "train", 112)) for s in scenes]
+
+    def drawn():
+        return [draw(scene, look, 112) for scene, look in composed()]
+
+    clips = drawn()
+
+    def encoded():
+        for frames, _ in clips:
+            write_webm(root / "x.webm", frames)
+
+    def masked():
+        for k, (_, masks) in enumerate(clips):
+            truth.write_masks(root / "scenes", str(k), masks)
+
+    def rendered(per_class, processes):
+        shutil.rmtree(root / "whole", ignore_errors=True)
+        counts = {"train": per_class, "validation": 1}
+        options = {"clips_per_class": counts, "seed": 0, "processes": processes}
+        quietly(render_something_mini, root / "whole", size=112, **options)
+
+    many = 9  # of each class: 160 clips with those of validation
+    print(f"rendering {len(clips)} clips of 112 pixels")
+    times = compare(
         {
-            "encode alone": lambda: [write_webm(root / "x.webm", frames) for frames in drawn],
-            "draw alone": lambda: [draw(s, k, 112) for s, k in zip(scenes, looks, strict=True)],
-        }
+            "encode alone": encoded,
+            "compose and draw alone": drawn,
+            "masks to disk alone": masked,
+        },
+        rounds=3,
     )
+    print("  clips per second:", *(f"{len(clips) / seconds:.1f}" for seconds in times.values()))
+    print(f"rendering {16 * (many + 1)} clips of 112 pixels, files and truth and all")
+    times = compare(
+        {"one process": lambda: rendered(many, 1), "two processes": lambda: rendered(many, 2)},
+        rounds=2,
+    )
+    rates = [16 * (many + 1) / seconds for seconds in times.values()]
+    print("  clips per second and core:", f"{rates[0]:.1f}", f"{rates[1] / 2:.1f}")
+
+    def people(processes):
+        shutil.rmtree(root / "people", ignore_errors=True)
+        counts = {"train": 4, "validation": 4}
+        options = {"clips_per_class": counts, "seed": 0, "processes": processes}
+        quietly(render_kth_mini, root / "people", **options)
+
+    print("rendering 12 videos, 48 sequences, of kth-mini")
+    compare({"one process": lambda: people(1), "two processes": lambda: people(2)}, rounds=2)

@@ -74,8 +74,8 @@ class Survival:
     freeze and reverse: (N, T, T) int16, the answers of `window_answers`. table: a row per clip,
     with clip_id, label and, for each of the two, <name>_shortest (frames of the shortest window
     that removes the class, NaN where none does) and <name>_minimal (how many minimal ones there
-    are); reversed_shows (what is seen when the whole clip is reversed, -1 for nothing); order_matters
-    (whether reversing some window removes the class).
+    are); reversed_shows (what is seen when the whole clip is reversed, -1 for nothing);
+    order_matters (whether reversing some window removes the class).
     """
 
     table: pd.DataFrame

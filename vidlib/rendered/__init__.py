@@ -1,5 +1,7 @@
 """Rendered clips: what happens in them, how they look, and the truth that is kept beside them."""
 
+from vidlib.rendered.cues import render_cues
+from vidlib.rendered.kth_mini import render_kth_mini
 from vidlib.rendered.scene import Scene, Track, intervals, states
 from vidlib.rendered.something_mini import render_something_mini
 from vidlib.rendered.truth import Masks, Truth
@@ -10,6 +12,8 @@ __all__ = [
     "Track",
     "Truth",
     "intervals",
+    "render_cues",
+    "render_kth_mini",
     "render_something_mini",
     "states",
 ]

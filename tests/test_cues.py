@@ -1,0 +1,347 @@
+"""The cue sets: the marker alone decides, it is where the truth says, and networks can use it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import files
+from scipy.stats import binomtest
+
+from vidlib.data import read_something
+from vidlib.data.clips import Clips, Frames, to_network
+from vidlib.data.something import VIDEOS
+from vidlib.data.video import read_clip
+from vidlib.explain.scores import score_clips
+from vidlib.models.framewise import FrameAverage, FrameGRU
+from vidlib.rendered.cues import (
+    KINDS,
+    MARKERS,
+    compose_cue,
+    draw_cue,
+    dress_cue,
+    intervene,
+    observe,
+    redraw,
+    render_cues,
+)
+from vidlib.rendered.looks import SHAPES
+from vidlib.rendered.truth import Truth
+from vidlib.training import fit
+
+CLASSES = [(kind, label) for kind, templates in KINDS.items() for label in range(len(templates))]
+COUNTS = {"train": 2, "validation": 2}
+
+
+def scene_of(kind, label, seed=0):
+    return compose_cue(kind, label, np.random.default_rng(seed))
+
+
+def drawn(scene, seed=0, size=64):
+    look = dress_cue(scene, np.random.default_rng(seed), "validation", size)
+    return draw_cue(scene, look, size)
+
+
+def markers(scene):
+    return [one for one in scene.tracks if one.role == "marker"]
+
+
+# What decides, and what does not
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(20))
+def test_classes_differ_in_the_markers_alone(kind, seed):
+    scenes = [scene_of(kind, label, seed) for label in range(len(KINDS[kind]))]
+    first = scenes[0]
+    for label, other in enumerate(scenes):
+        assert other.label == label and len(other) == len(first)
+        assert np.array_equal(other.camera, first.camera)
+        assert other.event == first.event
+        rest = [t for t in other.tracks if t.role != "marker"]
+        for one, same in zip(rest, first.tracks, strict=False):
+            assert one.name == same.name and np.array_equal(one.x, same.x)
+        # Whatever marker it is: in the same frames, at the same places, as large.
+        for value in ("shown", "x", "y", "size"):
+            over_time = [
+                sum(getattr(t, value) * t.shown for t in markers(s)) for s in (other, first)
+            ]
+            assert np.array_equal(*over_time)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_of_classes_differ_on_the_markers_alone(kind):
+    clips = [drawn(scene_of(kind, label, 3)) for label in range(len(KINDS[kind]))]
+    on_marker = clips[0][1].of("marker")
+    grown = grow(on_marker)
+    assert on_marker.any()
+    for frames, masks in clips[1:]:
+        assert np.array_equal(masks.of("marker"), on_marker)
+        changed = (frames != clips[0][0]).any(3)
+        assert changed.any() and not (changed & ~grown).any()
+
+
+def grow(masks):
+    """Take in the pixels around: a mask ends where its thing covers half of a pixel."""
+    padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
+    h, w = masks.shape[1:]
+    return np.any([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=0)
+
+
+@pytest.mark.parametrize(("kind", "label"), CLASSES)
+def test_markers_are_in_view_for_a_known_share_of_the_clip(kind, label):
+    for seed in range(30):
+        scene = scene_of(kind, label, seed)
+        assert 24 <= len(scene) <= 40
+        shown = [np.flatnonzero(one.shown) for one in markers(scene)]
+        assert scene.event == (min(s[0] for s in shown), max(s[-1] for s in shown) + 1)
+        for one, frames in zip(markers(scene), shown, strict=True):
+            assert (np.diff(frames) == 1).all()  # one stretch
+            share = len(frames) / len(scene)
+            assert 0.12 < share < (0.43 if kind == "cue-marker" else 0.38)
+            x, y = scene.seen(one)
+            assert (np.minimum(x, y) > one.size / 2).all()
+            assert (np.maximum(x, y) < 1 - one.size / 2).all()
+        if kind == "cue-order":
+            assert not set(shown[0]) & set(shown[1])
+            assert (shown[0][0] < shown[1][0]) == (label == 0)
+
+
+def test_moments_and_places_are_spread_out():
+    scenes = [scene_of("cue-marker", 0, seed) for seed in range(300)]
+    begin = np.array([s.event[0] / len(s) for s in scenes])
+    assert begin.min() < 0.03 and begin.max() > 0.75
+    for value in ("x", "y"):
+        place = np.array([getattr(markers(s)[0], value)[0] for s in scenes])
+        assert place.min() < 0.28 and place.max() > 0.72
+
+
+@pytest.mark.parametrize(("kind", "label"), [("cue", 0), ("cue-marker", 4), ("cue-order", -1)])
+def test_other_kinds_and_labels_are_refused(kind, label):
+    with pytest.raises(ValueError, match="kinds are cue-marker, cue-order"):
+        scene_of(kind, label)
+
+
+# Interventions and the ideal observer
+
+
+@pytest.mark.parametrize(("kind", "label"), CLASSES)
+def test_removed_markers_leave_no_trace_and_nothing_else_changes(kind, label):
+    scene = scene_of(kind, label, 5)
+    gone = intervene(scene, "removed", np.random.default_rng(0))
+    (with_it, masks), (without, bare) = drawn(scene), drawn(gone)
+    on_marker = masks.of("marker")
+    assert not bare.of("marker").any() and masks.names == bare.names
+    changed = (with_it != without).any(3)
+    assert not (changed & ~grow(on_marker)).any()
+    assert changed[on_marker].mean() > 0.98  # a ground of the marker's very colour is a rare thing
+    shown = np.any([one.shown > 0 for one in markers(scene)], axis=0)
+    assert np.array_equal(changed.any((1, 2)), shown)
+    assert np.array_equal(on_marker.any((1, 2)), shown)
+
+
+@pytest.mark.parametrize(("kind", "label"), CLASSES)
+def test_the_observer_is_right_and_follows_the_markers(kind, label):
+    for seed in range(30):
+        scene = scene_of(kind, label, seed)
+        rng = np.random.default_rng(seed)
+        assert observe(scene).tolist() == [label]
+        assert intervene(scene, "nothing", rng) is scene
+        assert observe(intervene(scene, "removed", rng)).tolist() == [-1]
+        moved = intervene(scene, "moved", rng)
+        assert observe(moved).tolist() == [moved.label] and moved.label != label
+        was, now = markers(scene), markers(moved)
+        if kind == "cue-marker":
+            assert abs(np.mean(scene.event) - np.mean(moved.event)) > 0.15 * len(scene)
+            assert np.hypot(was[0].x[0] - now[0].x[0], was[0].y[0] - now[0].y[0]) > 0.25
+        else:
+            assert np.array_equal(now[0].shown, was[1].shown)
+            assert np.array_equal(now[1].shown, was[0].shown)
+            assert all(a.x[0] == b.x[0] for a, b in zip(was, now, strict=True))
+            assert moved.event == scene.event
+
+
+def test_moved_markers_become_all_other_classes():
+    scene = scene_of("cue-marker", 1)
+    rng = np.random.default_rng(0)
+    assert {intervene(scene, "moved", rng).label for _ in range(40)} == {0, 2, 3}
+
+
+def test_other_interventions_are_refused():
+    with pytest.raises(ValueError, match="there are nothing, removed, moved"):
+        intervene(scene_of("cue-marker", 0), "hidden", np.random.default_rng(0))
+
+
+def test_the_observer_sees_the_frames_it_is_shown():
+    scene = scene_of("cue-order", 0, 7)
+    red, blue = (np.flatnonzero(one.shown) for one in markers(scene))
+    orders = [
+        [red[0], blue[0], red[-1]],
+        [blue[0], blue[0], red[0]],
+        [red[0], red[0], red[-1]],
+        [blue[-1], blue[0], blue[0]],
+    ]
+    assert observe(scene, np.array(orders)).tolist() == [0, 1, -1, -1]
+    assert observe(scene, np.arange(len(scene))[None, ::-1]).tolist() == [1]
+    alone = scene_of("cue-marker", 2, 7)
+    shown = np.flatnonzero(markers(alone)[0].shown)
+    hidden = np.flatnonzero(markers(alone)[0].shown == 0)
+    orders = np.array([hidden[:2], [hidden[0], shown[0]]])
+    assert observe(alone, orders).tolist() == [-1, 2]
+    assert observe(alone, orders).dtype == np.int64
+
+
+# Files
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def small(request, tmp_path_factory):
+    root = tmp_path_factory.mktemp(request.param)
+    render_cues(root, kind=request.param, clips_per_class=COUNTS, size=48, seed=4, processes=2)
+    return request.param, root
+
+
+def test_a_set_is_read_like_the_original_with_nothing_amiss(small):
+    kind, root = small
+    index = read_something(root, strict=True)
+    assert index.attrs["problems"] == []
+    names = [t.replace("[", "").replace("]", "") for t in KINDS[kind]]
+    assert set(zip(index["label"], index["label_name"], strict=True)) == set(enumerate(names))
+    assert (index.groupby(["split", "label"]).size() == 2).all()
+    assert (index["text"].str.capitalize() == index["label_name"]).all()
+
+
+def test_the_truth_is_what_is_drawn(small):
+    kind, root = small
+    truth, index = Truth(root), read_something(root)
+    assert set(truth.clips.index) == set(index["clip_id"])
+    assert (truth.clips["kind"] == kind).all()
+    for row in index.itertuples():
+        scene, masks = truth.scene(row.clip_id), truth.masks(row.clip_id)
+        assert scene.label == row.label and observe(scene).tolist() == [row.label]
+        for one in markers(scene):
+            assert np.array_equal(masks.of(one.name).any((1, 2)), one.shown > 0)
+            assert one.name in MARKERS
+
+
+def test_however_many_processes_and_after_a_kill_the_bytes_are_the_same(small, tmp_path):
+    kind, root = small
+    render = {"kind": kind, "clips_per_class": COUNTS, "size": 48, "seed": 4}
+    render_cues(tmp_path, **render, processes=1)
+    assert files(tmp_path) == files(root)
+    kept, lost = (tmp_path / VIDEOS / f"{clip_id}.webm" for clip_id in (1, 2))
+    before = kept.stat().st_mtime_ns
+    lost.rename(lost.with_suffix(".partial"))
+    (tmp_path / "truth/clips.parquet").unlink()
+    render_cues(tmp_path, **render, processes=2)
+    assert files(tmp_path) == files(root)
+    assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("split", SHAPES)
+def test_what_validation_shows_never_occurs_in_training(split):
+    for seed in range(20):
+        scene = scene_of("cue-marker", 0, seed)
+        look = dress_cue(scene, np.random.default_rng(seed), split, 48)
+        others = [t.name for t in scene.tracks if t.role != "marker"]
+        assert {look.names[name].split()[1] for name in others} <= set(SHAPES[split])
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "said"), [("cue", 48, "no kind"), ("cue-order", 47, "47")]
+)
+def test_other_sets_are_refused(tmp_path, kind, size, said):
+    with pytest.raises(ValueError, match=said):
+        render_cues(tmp_path, kind=kind, clips_per_class=COUNTS, size=size, seed=0, processes=1)
+
+
+def test_redrawing_changes_the_markers_alone(small):
+    _, root = small
+    validation = read_something(root).query("split == 'validation'")
+    ids = validation["clip_id"].tolist()
+    shape = {"frames": 8, "size": (32, 32)}
+    same = redraw(root, ids, "nothing", **shape)
+    stored = np.stack([read_clip(path, 8, (32, 32)) for path in validation["path"]])
+    assert np.array_equal(same.frames, stored)
+    assert np.array_equal(same.labels, validation["label"])
+    removed, moved = (redraw(root, ids, what, **shape) for what in ("removed", "moved"))
+    assert (removed.labels == -1).all() and (moved.labels != same.labels).all()
+    assert removed.frames.shape == moved.frames.shape == stored.shape
+    assert np.array_equal(moved.frames, redraw(root, ids, "moved", **shape).frames)
+    with pytest.raises(KeyError):
+        redraw(root, ["77"], "nothing", **shape)
+
+
+# What networks make of it
+
+
+def trained_set(kind, root, clips_per_class):
+    """Render a set and return it as training clips, turned and mirrored, and validation clips."""
+    render_cues(root, kind=kind, clips_per_class=clips_per_class, size=48, seed=1, processes=2)
+    index = read_something(root)
+    frames = np.stack([read_clip(path, 8, (32, 32)) for path in index["path"]])
+    train = (index["split"] == "train").to_numpy()
+    some = frames[train]
+    turned = [np.rot90(f, k, (2, 3)) for k in range(4) for f in (some, some[:, :, :, ::-1])]
+    parts = [
+        (np.concatenate(turned), pd.concat(8 * [index[train]])),
+        (frames[~train], index[~train]),
+    ]
+    return [
+        Clips(
+            rows.reset_index(drop=True),
+            Frames(f.__getitem__, np.arange(len(f)), f.shape[1:]),
+            list(range(len(KINDS[kind]))),
+        )
+        for f, rows in parts
+    ]
+
+
+def interventions(validation, root):
+    """Return the validation clips as network and labels, under each intervention."""
+    ids, shape = validation.index["clip_id"].tolist(), {"frames": 8, "size": (32, 32)}
+    changed = {what: redraw(root, ids, what, **shape) for what in ("removed", "moved")}
+    return {
+        "nothing": (to_network(validation.frames), validation.outputs),
+        "removed": (to_network(changed["removed"].frames), validation.outputs),
+        "moved": (to_network(changed["moved"].frames), changed["moved"].labels),
+    }
+
+
+def right_answers(network, train, validation, folder, epochs, asked):
+    """Train a network and return how many of its answers are right under each intervention."""
+    settings = {"epochs": epochs, "batch_size": 16, "lr": 5e-3, "weight_decay": 0.01, "seed": 0}
+    fit(network, train, validation, folder, **settings)
+    right = {}
+    for what, (clips, labels) in asked.items():
+        right[what] = int((score_clips(network, clips).argmax(1).numpy() == labels).sum())
+    return right
+
+
+def at_chance(right, clips, classes):
+    """Tell whether so many right answers are what guessing gives, at 1 in 1000."""
+    return binomtest(right, clips, 1 / classes).pvalue > 0.001
+
+
+def test_a_network_relies_on_the_marker(tmp_path, one_thread):
+    clips = trained_set("cue-marker", tmp_path, {"train": 60, "validation": 20})
+    asked = interventions(clips[1], tmp_path)
+    torch.manual_seed(0)
+    network = FrameGRU(4, width=8, shuffled=False)
+    right = right_answers(network, *clips, tmp_path / "network", 6, asked)
+    assert right["nothing"] >= 0.9 * 80
+    assert at_chance(right["removed"], 80, 4)
+    assert right["moved"] >= 0.8 * 80
+
+
+def test_only_a_network_that_knows_the_order_solves_the_order(tmp_path, one_thread):
+    clips = trained_set("cue-order", tmp_path, {"train": 100, "validation": 30})
+    asked = interventions(clips[1], tmp_path)
+    torch.manual_seed(0)
+    network = FrameGRU(2, width=8, shuffled=False)
+    right = right_answers(network, *clips, tmp_path / "network", 6, asked)
+    assert right["nothing"] >= 0.9 * 60
+    assert at_chance(right["removed"], 60, 2)
+    assert right["moved"] >= 0.8 * 60
+    for blind in (FrameAverage(2, width=8), FrameGRU(2, width=8, shuffled=True)):
+        right = right_answers(blind, *clips, tmp_path / type(blind).__name__, 2, asked)
+        assert at_chance(right["nothing"], 60, 2) and at_chance(right["moved"], 60, 2)

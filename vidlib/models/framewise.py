@@ -1,0 +1,108 @@
+"""Small classifiers that look at frames one at a time: what can be told with and without order.
+
+Both map clips (B, 3, T, H, W), float in [-1, 1], of any T and of H and W of at least 16, to logits
+(B, num_classes), and raise ValueError for inputs of another kind.
+"""
+
+import zlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GRID = 4  # cells a side over which a frame's maps are averaged, so that places are kept
+
+
+class FrameEncoder(nn.Module):
+    """A 2D CNN on single frames: three convolutions, two poolings, one linear layer.
+
+    Averages over a grid keep where something is, maxima over the whole frame say that it is there
+    wherever it be. Maps (N, 3, H, W) to (N, features), features = 4 width.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        layers, inputs = [], 3
+        for outputs, kernel, stride in ((width, 5, 4), (2 * width, 3, 1), (2 * width, 3, 2)):
+            layers += [
+                nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            ]
+            inputs = outputs
+        self.body = nn.Sequential(*layers)
+        self.features = 4 * width
+        self.linear = nn.Linear(inputs * (GRID**2 + 1), self.features)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map frames to features of at least 0."""
+        maps = self.body(frames)
+        pooled = [F.adaptive_avg_pool2d(maps, GRID).flatten(1), maps.amax((2, 3))]
+        return F.relu(self.linear(torch.cat(pooled, 1)))
+
+
+class _Framewise(nn.Module):
+    """A classifier that puts every frame through the same encoder."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.encoder = FrameEncoder(width)
+
+    def encode(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, T, H, W) to the features of their frames, (B, T, features)."""
+        if clips.ndim != 5 or clips.shape[1] != 3 or min(clips.shape[3:]) < 16:
+            raise ValueError(
+                f"got input of shape {tuple(clips.shape)}: give clips as (B, 3, T, H, W), of at "
+                "least 16 pixels a side."
+            )
+        frames = clips.transpose(1, 2)
+        return self.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+
+class FrameAverage(_Framewise):
+    """Averages the logits of single frames: blind to the order of the frames, by construction."""
+
+    def __init__(self, num_classes: int, *, width: int = 16):
+        """Build the network with PyTorch's default initialisation."""
+        super().__init__(width)
+        self.head = nn.Linear(self.encoder.features, num_classes)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
+        return self.head(self.encode(clips)).mean(1)
+
+
+class FrameGRU(_Framewise):
+    """A GRU over the features of single frames; the average of both over time is classified.
+
+    shuffled: whether the frames of every clip come in a random order, so that only what frames
+    show, each and together, is of use. In training it comes from PyTorch's generator; in
+    evaluation it depends on the clip's pixels alone. (One order for all clips would show every
+    clip of a class in the same wrong order, and what the GRU makes of that by chance would look
+    like knowledge.)
+    """
+
+    def __init__(self, num_classes: int, *, width: int = 16, shuffled: bool):
+        """Build the network with PyTorch's default initialisation."""
+        super().__init__(width)
+        self.shuffled = shuffled
+        features = self.encoder.features
+        self.gru = nn.GRU(features, features, batch_first=True)
+        self.head = nn.Linear(features, num_classes)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
+        features = self.encode(clips)
+        if self.shuffled:
+            order = self._noise(clips).argsort(1).to(features.device)
+            features = features.gather(1, order[..., None].expand_as(features))
+        return self.head((features + self.gru(features)[0]).mean(1))
+
+    def _noise(self, clips: Tensor) -> Tensor:
+        """Return a random number per frame, (B, T)."""
+        if self.training:
+            return torch.rand(clips.shape[0], clips.shape[2])
+        seeds = [zlib.crc32(clip.detach().cpu().float().numpy().tobytes()) for clip in clips]
+        return torch.stack(
+            [torch.rand(clips.shape[2], generator=torch.Generator().manual_seed(s)) for s in seeds]
+        )
