@@ -7,11 +7,11 @@ import torch
 from conftest import files
 from scipy.stats import binomtest
 
-from vidlib.data import read_something
-from vidlib.data.clips import Clips, Frames, to_network
+from vidlib.compare.reliance import intervention_table, turned_and_mirrored
+from vidlib.data import load_clips, prepare_clips, read_something
+from vidlib.data.clips import Clips, Frames
 from vidlib.data.something import VIDEOS
 from vidlib.data.video import read_clip
-from vidlib.explain.scores import score_clips
 from vidlib.models.framewise import FrameAverage, FrameGRU
 from vidlib.rendered.cues import (
     KINDS,
@@ -274,47 +274,22 @@ def test_redrawing_changes_the_markers_alone(small):
 # What networks make of it
 
 
-def trained_set(kind, root, clips_per_class):
-    """Render a set and return it as training clips, turned and mirrored, and validation clips."""
+def clips_of(kind, root, clips_per_class):
+    """Render a set; return its training clips, turned and mirrored, and its validation clips."""
     render_cues(root, kind=kind, clips_per_class=clips_per_class, size=48, seed=1, processes=2)
-    index = read_something(root)
-    frames = np.stack([read_clip(path, 8, (32, 32)) for path in index["path"]])
-    train = (index["split"] == "train").to_numpy()
-    some = frames[train]
-    turned = [np.rot90(f, k, (2, 3)) for k in range(4) for f in (some, some[:, :, :, ::-1])]
-    parts = [
-        (np.concatenate(turned), pd.concat(8 * [index[train]])),
-        (frames[~train], index[~train]),
-    ]
-    return [
-        Clips(
-            rows.reset_index(drop=True),
-            Frames(f.__getitem__, np.arange(len(f)), f.shape[1:]),
-            list(range(len(KINDS[kind]))),
-        )
-        for f, rows in parts
-    ]
+    prepare_clips(read_something(root), root / "prepared", frames=8, size=(32, 32), processes=2)
+    clips = load_clips(root / "prepared")
+    return turned_and_mirrored(clips.split("train")), clips.split("validation")
 
 
-def interventions(validation, root):
-    """Return the validation clips as network and labels, under each intervention."""
-    ids, shape = validation.index["clip_id"].tolist(), {"frames": 8, "size": (32, 32)}
-    changed = {what: redraw(root, ids, what, **shape) for what in ("removed", "moved")}
-    return {
-        "nothing": (to_network(validation.frames), validation.outputs),
-        "removed": (to_network(changed["removed"].frames), validation.outputs),
-        "moved": (to_network(changed["moved"].frames), changed["moved"].labels),
-    }
-
-
-def right_answers(network, train, validation, folder, epochs, asked):
+def right_answers(network, train, validation, root, epochs):
     """Train a network and return how many of its answers are right under each intervention."""
     settings = {"epochs": epochs, "batch_size": 16, "lr": 5e-3, "weight_decay": 0.01, "seed": 0}
-    fit(network, train, validation, folder, **settings)
-    right = {}
-    for what, (clips, labels) in asked.items():
-        right[what] = int((score_clips(network, clips).argmax(1).numpy() == labels).sum())
-    return right
+    fit(network, train, validation, root / f"{type(network).__name__}-{epochs}", **settings)
+    table = intervention_table(network.eval(), root, validation).set_index("intervention")
+    assert (table["clips"] == len(validation)).all()
+    assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
+    return table["right"]
 
 
 def at_chance(right, clips, classes):
@@ -322,26 +297,38 @@ def at_chance(right, clips, classes):
     return binomtest(right, clips, 1 / classes).pvalue > 0.001
 
 
+def test_turning_and_mirroring_gives_all_eight_ways(tmp_path):
+    frames = np.arange(2 * 3 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 4, 3)
+    index = pd.DataFrame({"clip_id": ["a", "b"], "label": [0, 1], "label_name": ["x", "y"]})
+    clips = Clips(index, Frames(frames.__getitem__, np.arange(2), frames.shape[1:]), [0, 1])
+    every = turned_and_mirrored(clips)
+    assert len({every.frames[i].tobytes() for i in range(16)}) == 16
+    assert every.outputs.tolist() == [0, 1] * 8
+    for i in range(16):  # each is one of the two clips, frames in their order, moved in the plane
+        original = frames[i % 2]
+        assert np.array_equal(
+            np.sort(every.frames[i].reshape(3, -1)), np.sort(original.reshape(3, -1))
+        )
+
+
 def test_a_network_relies_on_the_marker(tmp_path, one_thread):
-    clips = trained_set("cue-marker", tmp_path, {"train": 60, "validation": 20})
-    asked = interventions(clips[1], tmp_path)
+    clips = clips_of("cue-marker", tmp_path, {"train": 60, "validation": 20})
     torch.manual_seed(0)
     network = FrameGRU(4, width=8, shuffled=False)
-    right = right_answers(network, *clips, tmp_path / "network", 6, asked)
+    right = right_answers(network, *clips, tmp_path, 6)
     assert right["nothing"] >= 0.9 * 80
     assert at_chance(right["removed"], 80, 4)
     assert right["moved"] >= 0.8 * 80
 
 
 def test_only_a_network_that_knows_the_order_solves_the_order(tmp_path, one_thread):
-    clips = trained_set("cue-order", tmp_path, {"train": 100, "validation": 30})
-    asked = interventions(clips[1], tmp_path)
+    clips = clips_of("cue-order", tmp_path, {"train": 100, "validation": 30})
     torch.manual_seed(0)
     network = FrameGRU(2, width=8, shuffled=False)
-    right = right_answers(network, *clips, tmp_path / "network", 6, asked)
+    right = right_answers(network, *clips, tmp_path, 6)
     assert right["nothing"] >= 0.9 * 60
     assert at_chance(right["removed"], 60, 2)
     assert right["moved"] >= 0.8 * 60
     for blind in (FrameAverage(2, width=8), FrameGRU(2, width=8, shuffled=True)):
-        right = right_answers(blind, *clips, tmp_path / type(blind).__name__, 2, asked)
+        right = right_answers(blind, *clips, tmp_path, 2)
         assert at_chance(right["nothing"], 60, 2) and at_chance(right["moved"], 60, 2)

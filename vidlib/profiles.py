@@ -39,9 +39,10 @@ class Profile:
     mask_tv: float = 0.02
     mask_iterations: int = 60
     mask_lr: float = 0.2
-    gate_epochs: int = 6
-    gate_lr: float = 3e-3
-    cue_epochs: int = 12
+    gate_epochs: int = 7
+    gate_batch_size: int = 16
+    gate_lr: float = 4e-3
+    cue_epochs: int = 5
     seed: int = 0
 
 

@@ -83,7 +83,7 @@ def leakage(p, inputs, folder: Path) -> None:
         clips.split("validation"),
         folder / "training",
         epochs=p.gate_epochs,
-        batch_size=p.batch_size,
+        batch_size=p.gate_batch_size,
         lr=p.gate_lr,
         seed=p.seed,
     )
@@ -93,21 +93,21 @@ def leakage(p, inputs, folder: Path) -> None:
 
 def intervene(p, inputs, folder: Path) -> None:
     """Train a small network on planted cues; see what it says when they are removed and moved."""
-    from vidlib.compare.reliance import intervention_table
+    from vidlib.compare.reliance import intervention_table, turned_and_mirrored
     from vidlib.data.clips import load_clips
     from vidlib.models.framewise import FrameGRU
     from vidlib.training import fit
 
     clips = load_clips(inputs["prepare"])
     torch.manual_seed(p.seed)
-    network = FrameGRU(len(clips.classes), shuffled=False)
+    network = FrameGRU(len(clips.classes), width=8, shuffled=False)
     fit(
         network,
-        clips.split("train"),
+        turned_and_mirrored(clips.split("train")),
         clips.split("validation"),
         folder / "training",
         epochs=p.cue_epochs,
-        batch_size=p.batch_size,
+        batch_size=p.gate_batch_size,
         lr=p.gate_lr,
         weight_decay=p.weight_decay,
         seed=p.seed,
@@ -341,10 +341,10 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             (observer_of, function_of),
         )
     if one.mirrored:
-        fields = ("gate_epochs", "gate_lr", "batch_size", "seed")
+        fields = ("gate_epochs", "gate_batch_size", "gate_lr", "seed")
         stages["leakage"] = Stage(leakage, fields, ("prepare",))
     if one.kind:
-        fields = ("cue_epochs", "gate_lr", "batch_size", "weight_decay", "seed")
+        fields = ("cue_epochs", "gate_batch_size", "gate_lr", "weight_decay", "seed")
         stages["intervene"] = Stage(intervene, fields, ("files", "prepare"))
     own = {
         "i3d": ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_epochs", "i3d_lr"),

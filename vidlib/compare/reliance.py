@@ -7,9 +7,22 @@ import pandas as pd
 from scipy.stats import binomtest
 from torch import nn
 
-from vidlib.data.clips import Clips, to_network
+from vidlib.data.clips import Clips, Frames, to_network
 from vidlib.explain.scores import score_clips
 from vidlib.rendered.cues import INTERVENTIONS, redraw
+
+
+def turned_and_mirrored(clips: Clips) -> Clips:
+    """Return clips of square frames in all eight ways to turn and mirror them, held in memory.
+
+    For sets in which neither place nor direction says anything, so that little serves for much.
+    """
+    frames = np.asarray(clips.frames)
+    turned = [np.rot90(frames, k, axes=(2, 3)) for k in range(4)]
+    every = np.concatenate([*turned, *(one[:, :, :, ::-1] for one in turned)])
+    index = pd.concat(8 * [clips.index], ignore_index=True)
+    rows = np.arange(len(every))
+    return Clips(index, Frames(every.__getitem__, rows, every.shape[1:]), clips.classes)
 
 
 def intervention_table(network: nn.Module, root: Path, clips: Clips) -> pd.DataFrame:

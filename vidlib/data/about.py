@@ -9,9 +9,10 @@ ABOUT = {
     ),
     "kth-mini": (
         "**kth-mini** is rendered by this study: 25 articulated figures of different build and "
-        "clothing who walk, jog, run, box, clap and wave in four scenarios, as videos in the layout "
-        "of KTH Actions, in grey, 160 by 120 pixels at 25 frames a second. Where every joint is, how "
-        "far a cycle has come and who is in view is known of every frame. Persons 1 to 16 train."
+        "clothing who walk, jog, run, box, clap and wave in four scenarios, as videos in KTH "
+        "Actions' layout, in grey, 160 by 120 pixels at 25 frames a second. Where every joint is, "
+        "how far a cycle has come and who is in view is known of every frame. Persons 1 to 16 "
+        "train."
     ),
     "cue-marker": (
         "**cue-marker** is rendered by this study: in each clip one of four markers is shown for a "
