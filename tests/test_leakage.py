@@ -7,8 +7,10 @@ import torch
 from scipy.stats import binom
 
 from vidlib.compare.leakage import PAIRS, gate, pair_table
+from vidlib.data import load_clips, prepare_clips, read_something
 from vidlib.data.clips import Clips, Frames
 from vidlib.models.framewise import FrameAverage, FrameGRU
+from vidlib.rendered import render_something_mini
 
 # Two pairs and a class without a mirror; scores of the columns 1, 2, 5, 7, 9.
 CLASSES, SOME = [1, 2, 5, 7, 9], ((1, 2), (9, 7))
@@ -168,6 +170,35 @@ def test_a_planted_leak_is_caught_by_both_blind_classifiers(tmp_path, one_thread
     table = gate(toy_set(600, 0, leak=12), toy_set(200, 1, leak=12), tmp_path, **SETTINGS)
     pooled = table[table["pair"] == "all"].set_index("classifier")
     assert pooled["leaks"].all() and (pooled["share"] > 0.8).all()
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Training and validation clips of something-mini, small."""
+    root = tmp_path_factory.mktemp("rendered")
+    counts = {"train": 20, "validation": 12}
+    render_something_mini(root, clips_per_class=counts, size=48, seed=0, processes=2)
+    prepare_clips(read_something(root), root / "prepared", frames=8, size=(32, 32), processes=2)
+    clips = load_clips(root / "prepared")
+    return clips.split("train"), clips.split("validation")
+
+
+def brightened(clips, by):
+    """The clips, those of the first class of each pair brighter by so many grey levels."""
+    frames = np.asarray(clips.frames).astype(int)
+    frames[np.isin(clips.index["label"], [one for one, _ in PAIRS])] += by
+    frames = np.clip(frames, 0, 255).astype(np.uint8)
+    read = Frames(frames.__getitem__, np.arange(len(frames)), frames.shape[1:])
+    return Clips(clips.index, read, clips.classes)
+
+
+def test_the_renderer_does_not_leak_and_would_be_caught_if_it_did(rendered, tmp_path, one_thread):
+    blind = ["average of frames", "shuffled frames"]
+    table = gate(*rendered, tmp_path / "as it is", **SETTINGS)
+    assert not table[table["classifier"].isin(blind)]["leaks"].any()
+    leaky = gate(*(brightened(clips, 40) for clips in rendered), tmp_path / "leaky", **SETTINGS)
+    pooled = leaky[leaky["pair"] == "all"].set_index("classifier")
+    assert pooled.loc[blind, "leaks"].all()
 
 
 def test_a_finished_gate_is_not_trained_again(clean, capsys):

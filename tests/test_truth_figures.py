@@ -99,6 +99,9 @@ def test_the_truth_is_drawn_into_clips(study):
     ids = study.index().drop_duplicates("label")["clip_id"].tolist()[:5]
     figure = truth_player(study, ids, caption="five clips").figure
     assert [len(row["columns"]) for row in figure["rows"]] == [4, 1] and figure["frames"] == 16
+    six = study.index().drop_duplicates("label")["clip_id"].tolist()[:6]
+    rows = truth_player(study, six, caption="six clips").figure["rows"]
+    assert [len(row["columns"]) for row in rows] == [3, 3]
 
 
 def test_windows_are_judged_by_the_observer(study):
@@ -106,11 +109,11 @@ def test_windows_are_judged_by_the_observer(study):
     clip_id = index[index["label"] == 93]["clip_id"].iloc[0]
     figure = windows_player(study, clip_id, [(0, 15), (0, 0)]).figure
     whole, nothing = figure["rows"]
-    assert whole["scores"] == [["then seen", "none of the classes"]]
-    assert nothing["scores"] == [["then seen", "Pushing it rightwards"]]
+    assert whole["title"] == "frames 1 to 16; then seen: none of the classes"
+    assert nothing["title"] == "frames 1 to 1; then seen: Pushing it rightwards"
     assert whole["mask"] == [1] * 16 and len(set(whole["columns"][1]["tiles"])) == 1
     turned = windows_player(study, clip_id, [(0, 15)], "reverse").figure["rows"][0]
-    assert turned["scores"] == [["then seen", "Pushing it leftwards"]]
+    assert turned["title"] == "frames 1 to 16; then seen: Pushing it leftwards"
     original, reverse = turned["columns"]
     assert original["tiles"] == reverse["tiles"][::-1]
 

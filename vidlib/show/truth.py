@@ -77,7 +77,8 @@ def truth_player(study, clip_ids: Sequence[str], *, caption: str) -> Player:
         sampled = sample_frames(about["frames"], len(clip))
         deciding = (sampled >= about["event_start"]) & (sampled < about["event_stop"])
         columns.append((short(row["label_name"]), outlined(clip, masks, deciding)))
-    rows = [Row("", dict(columns[i : i + 4])) for i in range(0, len(columns), 4)]
+    wide = 3 if len(columns) % 3 == 0 and len(columns) % 4 else 4  # so that rows are full
+    rows = [Row("", dict(columns[i : i + wide])) for i in range(0, len(columns), wide)]
     return player(rows, caption=caption)
 
 
@@ -103,9 +104,8 @@ def windows_player(
         mask[first : last + 1] = 1
         order = frame_order(PERTURBATIONS[perturbation](torch.from_numpy(mask)[None]))[0].numpy()
         seen = int(study.observe(clip_id, sampled[order][None])[0])
-        columns = {"original": clip, f"{perturbation}": clip[order]}
-        title = f"frames {first + 1} to {last + 1}"
-        rows.append(Row(title, columns, mask, {"then seen": said(names, seen)}))
+        title = f"frames {first + 1} to {last + 1}; then seen: {said(names, seen)}"
+        rows.append(Row(title, {"original": clip, perturbation: clip[order]}, mask))
     caption = (
         f"{row['label_name']}: what an observer who knows where everything is sees when some "
         "frames are perturbed."
