@@ -8,6 +8,7 @@
 
 import os
 import shlex
+from vidlib.profiles import overridden
 from vidlib.study import open_study
 
 settings = dict(config)
@@ -32,12 +33,11 @@ os.environ.update(
 )
 
 
-# What chapters show of other rendered sets: (data set, last stage that they need).
+# What chapter 1 shows of other sets beside this one: (data set, last stage that it needs).
 ASIDE = [("cue-marker", "intervene"), ("cue-order", "intervene"), ("kth-mini", "observe")]
-studies = {name: open_study(name, profile, settings) for name, _ in ASIDE if name != dataset}
-studies[dataset] = study
-stages = [(dataset, stage) for stage in study.stages]
-stages += [(name, stage) for name, stage in ASIDE if name != dataset]
+ASIDE = ASIDE if dataset == "something-mini" else []
+studies = {dataset: study, **{name: study.beside(name) for name, _ in ASIDE}}
+stages = [*((dataset, stage) for stage in study.stages), *ASIDE]
 
 
 def done(name, stage):
@@ -46,7 +46,8 @@ def done(name, stage):
 
 
 def flags(name):
-    changes = [f"--set={k}={v}" for k, v in settings.items()]
+    changes = overridden(profile, studies[name].profile)
+    changes = [f"--set={field}={value}" for field, value in changes.items()]
     return shlex.join(["--dataset", name, "--profile", profile, *changes])
 
 

@@ -131,7 +131,7 @@ def test_removed_markers_leave_no_trace_and_nothing_else_changes(kind, label):
     (with_it, masks), (without, bare) = drawn(scene), drawn(gone)
     on_marker = masks.of("marker")
     assert not bare.of("marker").any() and masks.names == bare.names
-    changed = (with_it != without).any(3)
+    changed = np.abs(with_it.astype(int) - without).max(3) > 1  # its faintest rim apart
     assert not (changed & ~grow(on_marker)).any()
     assert changed[on_marker].mean() > 0.98  # a ground of the marker's very colour is a rare thing
     shown = np.any([one.shown > 0 for one in markers(scene)], axis=0)
@@ -214,7 +214,7 @@ def test_the_truth_is_what_is_drawn(small):
     kind, root = small
     truth, index = Truth(root), read_something(root)
     assert set(truth.clips.index) == set(index["clip_id"])
-    assert (truth.clips["kind"] == kind).all()
+    assert truth.settings["kind"] == kind and truth.settings["size"] == 48
     for row in index.itertuples():
         scene, masks = truth.scene(row.clip_id), truth.masks(row.clip_id)
         assert scene.label == row.label and observe(scene).tolist() == [row.label]
@@ -322,10 +322,10 @@ def test_a_network_relies_on_the_marker(tmp_path, one_thread):
 
 
 def test_only_a_network_that_knows_the_order_solves_the_order(tmp_path, one_thread):
-    clips = clips_of("cue-order", tmp_path, {"train": 100, "validation": 30})
+    clips = clips_of("cue-order", tmp_path, {"train": 140, "validation": 30})
     torch.manual_seed(0)
     network = FrameGRU(2, width=8, shuffled=False)
-    right = right_answers(network, *clips, tmp_path, 6)
+    right = right_answers(network, *clips, tmp_path, 7)
     assert right["nothing"] >= 0.9 * 60
     assert at_chance(right["removed"], 60, 2)
     assert right["moved"] >= 0.8 * 60

@@ -1,6 +1,7 @@
 """The rendered set as files, which frames are sampled of them, and what networks get."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from vidlib.data import read_clip, read_something, sample_frames, to_network
 from vidlib.rendered import Truth, render_something_mini, states
+from vidlib.rendered.files import clip_rngs, numbered_jobs
 from vidlib.rendered.scripts import CLASSES, compose
 
 # --- sampling
@@ -66,7 +68,7 @@ def test_another_seed_gives_other_clips(mini, tmp_path):
     counts = {"train": 2, "validation": 1}
     render_something_mini(tmp_path, clips_per_class=counts, size=48, seed=4, processes=2)
     same = files(tmp_path).keys() & files(mini).keys()
-    assert len(same) == 2 * 16 * 3 + 3 + 3  # videos and masks, lists, tables
+    assert len(same) == 2 * 16 * 3 + 3 + 4  # videos and masks, lists, tables and settings
     assert all(files(tmp_path)[n] != files(mini)[n] for n in same if n.endswith(".webm"))
 
 
@@ -100,6 +102,40 @@ def test_an_impossible_size_is_refused(tmp_path):
         )
 
 
+def test_clips_of_other_settings_are_not_mixed(mini, tmp_path):
+    shutil.copytree(mini, tmp_path / "set")
+    counts = {"train": 2, "validation": 1}
+    message = r"holds clips rendered with \{'seed': 3, 'size': 48\}, not .* into another folder"
+    for seed, size in ((4, 48), (3, 64)):
+        with pytest.raises(ValueError, match=message):
+            render_something_mini(
+                tmp_path / "set", clips_per_class=counts, size=size, seed=seed, processes=1
+            )
+    assert files(tmp_path / "set") == files(mini)
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"), [({"train": 0, "validation": 1}, "0 train"), ({"train": 1}, "0 validation"),
+                         ({"train": 7000, "validation": 1}, "7000 train clips of each of 16")],
+)  # fmt: skip
+def test_impossible_numbers_of_clips_are_refused(counts, told, tmp_path):
+    with pytest.raises(ValueError, match=rf"{told}.* at least 1, and not more than 6250"):
+        render_something_mini(tmp_path, clips_per_class=counts, size=48, seed=0, processes=1)
+
+
+def test_no_two_clips_have_one_number():
+    jobs = numbered_jobs(range(16), {"train": 6250, "validation": 6250}, 0)
+    assert len({clip_id for clip_id, *_ in jobs}) == len(jobs) == 200_000
+
+
+def test_masks_of_what_is_not_there(mini):
+    truth = Truth(mini)
+    masks = truth.masks(truth.clips.index[0])
+    assert not masks.of("joint").any()
+    with pytest.raises(ValueError, match="no 'hnad': there are object, hand,"):
+        masks.of("hnad")
+
+
 def test_the_truth_is_of_the_same_clips(mini):
     index = read_something(mini)
     truth = Truth(mini)
@@ -120,7 +156,7 @@ def test_the_truth_is_of_the_same_clips(mini):
 def test_a_scene_is_read_as_it_was_composed(mini):
     truth = Truth(mini)
     for clip_id, label in list(truth.clips["label"].items())[:8]:
-        composed = compose(label, np.random.default_rng([3, int(clip_id), 0]))
+        composed = compose(label, clip_rngs(3, clip_id)[0])
         read = truth.scene(clip_id)
         assert (read.label, read.event, read.aspect) == (label, composed.event, 1.0)
         assert np.array_equal(read.camera, composed.camera) and np.isnan(read.phase).all()

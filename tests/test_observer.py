@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidlib.data import sample_frames
-from vidlib.rendered.observer import NOTHING, observe
+from vidlib.rendered.observer import observe
 from vidlib.rendered.scripts import CLASSES, compose
+from vidlib.rendered.verdict import NOTHING, verdicts
 
 MIRRORS = {36: 37, 45: 43, 93: 94, 166: 167, 165: 168}
 MIRRORS |= {b: a for a, b in MIRRORS.items()}
@@ -60,6 +61,40 @@ def test_many_orders_at_once_are_answered_as_one_by_one(label, seed, data):
     orders = sample_frames(len(scene), 16)[orders]
     alone = [observe(scene, order[None])[0] for order in orders]
     assert observe(scene, orders).tolist() == alone
+
+
+@pytest.mark.parametrize(
+    ("orders", "message"),
+    [
+        ([0, 1], r"orders has shape \(2,\) and type int64: give whole numbers \(N, T\)"),
+        ([[0.0, 1.0]], r"type float64: give whole numbers"),
+        (np.zeros((2, 0), int), r"orders has shape \(2, 0\)"),
+        ([[0, -1]], "orders runs from -1 to 0: the scene has frames 0 to"),
+        ([[0, 99]], "orders runs from 0 to 99: the scene has frames 0 to"),
+    ],
+)
+def test_orders_that_are_none_are_refused(orders, message):
+    with pytest.raises(ValueError, match=message):
+        observe(scene_of(45, 0), orders)
+
+
+def test_verdicts_by_hand():
+    rules = {7: np.array([True, False, False]), 3: np.array([False, False, True])}
+    assert verdicts(rules).tolist() == [7, NOTHING, 3]
+    with pytest.raises(ValueError, match=r"the rules of classes \[7, 3\] are true of one"):
+        verdicts({**rules, 3: np.array([False, False, True]) | rules[7]})
+
+
+def test_a_camera_that_loses_a_thing_does_not_take_it():
+    """Of 50 clips of each turn, no window frozen makes the observer see a thing taken away."""
+    first, last = np.triu_indices(16)
+    frame = np.arange(16)
+    on = (first[:, None] <= frame) & (frame <= last[:, None])
+    held = np.maximum.accumulate(np.where(on & (frame > 0), 0, frame), axis=1)
+    for label in (165, 166, 167, 168):
+        for seed in range(50):
+            scene = scene_of(label, seed)
+            assert 147 not in observe(scene, sample_frames(len(scene), 16)[held])
 
 
 def test_it_reads_states_alone():

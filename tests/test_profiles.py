@@ -47,6 +47,27 @@ def test_impossible_parameters_stop_with_one_sentence(profile, overrides, messag
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("dataset", "overrides", "message"),
+    [
+        ("kth-mini", {"train_clips": 257}, "train_clips is 257, and kth-mini has at most 256"),
+        ("kth-mini", {"validation_clips": 145}, "validation_clips is 145, and kth-mini has at"),
+        ("something-mini", {"train_clips": 6251}, "and something-mini has at most 6250 of a class"),
+        ("cue-order", {"train_clips": 3}, "batch_size is 8, more than the 6 training clips"),
+        ("something-mini", {"train_clips": 1}, "gate_batch_size is 16, more than the 10 clips"),
+    ],
+)
+def test_more_or_fewer_clips_than_a_set_can_have_stop_it(dataset, overrides, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        open_study(dataset, "quick", overrides, runs=tmp_path)
+
+
+def test_another_set_beside_keeps_the_settings_but_not_the_numbers_of_clips(tmp_path):
+    study = open_study("something-mini", "smoke", {"seed": 3, "train_clips": 5000}, runs=tmp_path)
+    beside = study.beside("kth-mini")
+    assert (beside.dataset, beside.name, beside.runs) == ("kth-mini", "smoke+seed=3", tmp_path)
+
+
 def test_an_unknown_data_set_names_those_there_are(tmp_path):
     with pytest.raises(ValueError, match="unknown dataset 'kinetics'; allowed: something-mini"):
         open_study("kinetics", "quick", runs=tmp_path)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from vidlib.rendered import intervals, looks, states
 from vidlib.rendered.draw import draw
@@ -176,6 +177,52 @@ def test_the_event_is_when_things_move(label, seed):
         assert steps[start:stop].max() > 2 * np.r_[steps[:start], steps[stop:]].mean()
     moving = intervals(scene.moving())
     assert any(a < stop and b > start for a, b in moving)
+
+
+def arrows(scene):
+    """What might tell which way time runs, and should not, beside the event itself."""
+    start, stop = scene.event
+    found = {"event starts": start / len(scene), "event ends": stop / len(scene)}
+    found["event's middle"] = (start + stop) / 2 / len(scene)
+    found["frames"] = len(scene)
+    for one in scene.tracks:
+        if one.role == "distractor":
+            turn = np.sign(np.diff(one.angle)).mean()
+            found |= {f"{one.name} spins": turn, f"{one.name} goes right": one.x[-1] - one.x[0]}
+            found[f"{one.name} goes down"] = one.y[-1] - one.y[0]
+        if one.role == "hand":
+            there = np.flatnonzero(scene.in_view(one))
+            found[f"{one.name} comes"] = there[0] / len(scene) if len(there) else -1
+            found[f"{one.name} goes"] = there[-1] / len(scene) if len(there) else -1
+            found[f"{one.name} arm"] = one.angle[0]
+    if CLASSES[scene.label].pan == (0, 0):
+        drift = scene.camera[-1] - scene.camera[0]
+        found |= {"camera drifts right": drift[0], "camera drifts down": drift[1]}
+    return found
+
+
+@pytest.mark.parametrize(("one", "other"), [(36, 37), (45, 43), (93, 94), (167, 166), (165, 168)])
+def test_nothing_but_the_event_tells_which_way_time_runs(one, other):
+    """Forwards and backwards alike in distribution; two clips of one seed would not show it."""
+    seen = {}
+    for k, label in enumerate((one, other)):
+        for seed in range(300):
+            for name, value in arrows(scene_of(label, 1000 * k + seed)).items():
+                seen.setdefault(name, ([], []))[k].append(value)
+    assert len(seen) > 8
+    for name, (forwards, backwards) in seen.items():
+        assert min(len(forwards), len(backwards)) > 30, name
+        assert ks_2samp(forwards, backwards).pvalue > 0.05 / 5 / len(seen) / 10, name
+
+
+def test_hands_come_and_go():
+    for label in CLASSES:
+        for seed in range(60):
+            scene = scene_of(label, seed)
+            for one in scene.tracks:
+                if one.role == "hand":
+                    there = scene.in_view(one)
+                    assert not there[0] and not there[-1], (label, seed)
 
 
 def test_intervals_by_hand():

@@ -102,7 +102,7 @@ def edit(path, old, new):
         ("vidlib/data/kth.py", "range(1, 17)", "range(1, 16)", set()),
         ("vidlib/models/i3d.py", "eps=1e-3", "eps=1e-4", I3D),
         ("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()", CLSTM),
-        ("vidlib/training.py", "pct_start=0.2", "pct_start=0.3", I3D | CLSTM),
+        ("vidlib/training.py", "pct_start=0.2", "pct_start=0.3", I3D | CLSTM | {"leakage"}),
         (
             "vidlib/explain/masks.py",
             "START_LOGIT = 5.0",

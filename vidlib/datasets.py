@@ -19,7 +19,8 @@ class DataSet:
     reader, renderer, observer: functions as "module:name"; only rendered sets have the last two.
     sized: whether `render_size` says how large it is rendered. kind: which of the renderer's sets
     this is, where it has several. classes: how many, where it is rendered. mirrored: whether
-    classes come in pairs that only direction tells apart.
+    classes come in pairs that only direction tells apart. most: clips of a class that it can have,
+    in training and in validation.
     """
 
     reader: str
@@ -29,6 +30,12 @@ class DataSet:
     kind: str = ""
     classes: int = 0
     mirrored: bool = False
+    most: tuple[int, int] = (6250, 6250)
+
+    @property
+    def planted(self) -> bool:
+        """Whether planted markers alone decide."""
+        return self.kind.startswith("cue")
 
     @property
     def rendered(self) -> bool:
@@ -53,6 +60,7 @@ DATASETS = {
         "vidlib.rendered.kth_observer:observe",
         sized=False,
         classes=6,
+        most=(256, 144),
     ),
     "cue-marker": DataSet(SOMETHING, *CUES, kind="cue-marker", classes=4),
     "cue-order": DataSet(SOMETHING, *CUES, kind="cue-order", classes=2),

@@ -66,6 +66,7 @@ PROFILES = {
         explained_clips=1,
         mask_iterations=8,
         gate_epochs=1,
+        gate_batch_size=8,
         cue_epochs=1,
     ),
     "quick": QUICK,

@@ -343,7 +343,7 @@ def stages_of(dataset: str) -> dict[str, Stage]:
     if one.mirrored:
         fields = ("gate_epochs", "gate_batch_size", "gate_lr", "seed")
         stages["leakage"] = Stage(leakage, fields, ("prepare",))
-    if one.kind:
+    if one.planted:
         fields = ("cue_epochs", "gate_batch_size", "gate_lr", "weight_decay", "seed")
         stages["intervene"] = Stage(intervene, fields, ("files", "prepare"))
     own = {

@@ -64,17 +64,45 @@ class Study:
             )
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides)
-        if self.rendered and self.profile.batch_size > (
-            clips := DATASETS[dataset].classes * self.profile.train_clips
-        ):
-            raise ValueError(
-                f"batch_size is {self.profile.batch_size}, more than the {clips} training clips: "
-                "lower it or render more"
-            )
+        self._refuse_impossible_counts()
         for network, arguments in ARGUMENTS.items():
             with torch.device("meta"):
                 build_network(network, arguments(self.profile, 2))  # impossible sizes stop here
         self._keys: dict[str, str] = {}
+
+    def _refuse_impossible_counts(self) -> None:
+        """Raise ValueError for more clips than a rendered set can have, or fewer than a batch."""
+        one, p = DATASETS[self.dataset], self.profile
+        if not one.rendered:
+            return
+        counts = {"train_clips": p.train_clips, "validation_clips": p.validation_clips}
+        for (name, clips), most in zip(counts.items(), one.most, strict=True):
+            if clips > most:
+                raise ValueError(
+                    f"{name} is {clips}, and {self.dataset} has at most {most} of a class: lower it"
+                )
+        clips = one.classes * p.train_clips
+        if p.batch_size > clips:
+            raise ValueError(
+                f"batch_size is {p.batch_size}, more than the {clips} training clips: lower it or "
+                "render more"
+            )
+        seen = 8 * clips if one.planted else 10 * p.train_clips if one.mirrored else None
+        if seen and p.gate_batch_size > seen:
+            raise ValueError(
+                f"gate_batch_size is {p.gate_batch_size}, more than the {seen} clips that it is "
+                "taken from: lower it or render more"
+            )
+
+    def beside(self, dataset: str) -> "Study":
+        """Return the study of another data set at the same profile, with the same overrides.
+
+        Not with those that count clips: they are meant for this data set.
+        """
+        counts = ("train_clips", "validation_clips", "explained_clips", "batch_size")
+        changed = overridden(self.profile_name, self.profile)
+        kept = {name: value for name, value in changed.items() if name not in counts}
+        return Study(dataset, self.profile_name, kept, self.runs, self.data)
 
     @property
     def name(self) -> str:

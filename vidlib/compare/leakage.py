@@ -24,6 +24,7 @@ from vidlib.training import fit
 # closer, turning the camera left and right, downwards and upwards.
 PAIRS = ((93, 94), (45, 43), (36, 37), (166, 167), (165, 168))
 LEVEL = 0.95
+BLIND = ("average of frames", "shuffled frames")  # of the classifiers, those that cannot use order
 WEIGHT_DECAY = 0.01
 CLASSIFIERS = {
     "average of frames": FrameAverage,
@@ -43,12 +44,12 @@ def pair_table(
     scores: (N, K) softmax scores. labels: (N,) official numbers. classes: (K,), of the scores'
     columns. Columns: pair ("93/94", or "all"), clips (of the pair), own (how many of them score
     their own class above its mirror), share, low and high (exact binomial interval of the share: of
-    95 % for all pairs together; those of single pairs are so wide that all of them hold together in
-    95 % of cases, by Bonferroni), leaks (whether the interval lies above 0.5), merged (accuracy
-    with mirrored classes taken for one: of the pair's clips; for "all", of all clips, those of
-    other classes too) and chance (what always guessing the pair would make of that; for "all", the
-    commonest class). Raises ValueError where a class of a pair has no scores, a pair no clips, or
-    there are no pairs.
+    95 % for all pairs together; those of single pairs are so wide that all of them, of both blind
+    classifiers, hold together in 95 % of cases, by Bonferroni), leaks (whether the interval lies
+    above 0.5), merged (accuracy with mirrored classes taken for one: of the pair's clips; for
+    "all", of all clips, those of other classes too) and chance (what always guessing the pair would
+    make of that; for "all", the commonest class). Raises ValueError where a class of a pair has no
+    scores, a pair no clips, or there are no pairs.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels)
     column = {label: k for k, label in enumerate(classes)}
@@ -66,7 +67,7 @@ def pair_table(
             raise ValueError(f"no clips of the pair {one}/{two}")
         lead = np.where(labels == one, 1, -1) * (scores[:, column[one]] - scores[:, column[two]])
         own, clips = int((lead[mine] > 0).sum()), int(mine.sum())
-        level = 1 - (1 - LEVEL) / len(pairs)
+        level = 1 - (1 - LEVEL) / len(pairs) / len(BLIND)
         rows.append(_row(f"{one}/{two}", own, clips, level, right[mine].mean(), mine.mean()))
     own, clips = sum(row["own"] for row in rows), sum(row["clips"] for row in rows)
     commonest = np.unique(truth, return_counts=True)[1].max() / len(truth)
@@ -94,6 +95,13 @@ def _row(pair: str, own: int, clips: int, level: float, merged: float, chance: f
     }
 
 
+def _of_pairs(clips: Clips, pairs: Sequence[tuple[int, int]]) -> Clips:
+    """Return the clips of the classes of these pairs, as a set of its own."""
+    classes = sorted(label for pair in pairs for label in pair)
+    some = clips.subset(np.flatnonzero(clips.index["label"].isin(classes)))
+    return Clips(some.index, some.frames, classes)
+
+
 def gate(
     train: Clips,
     validation: Clips,
@@ -106,16 +114,17 @@ def gate(
 ) -> pd.DataFrame:
     """Train classifiers that cannot know the order of frames and return what they tell apart.
 
-    Returns the `pair_table` of the validation clips, for those of `PAIRS` that are among the
-    classes, of three classifiers (column classifier): "average of frames" and "shuffled frames",
-    for which "leaks" should be False, and, to show that they could have learned it, the latter with
-    "ordered frames", for which it should be True. A checkpoint of each is kept in a folder of its
-    own under `folder`, and training goes on from there. Raises ValueError where the clips hold no
-    pair, and as `vidlib.training.fit` and `pair_table` do.
+    They see the classes of those of `PAIRS` that are among the clips', and no others. Returns the
+    `pair_table` of the validation clips for three classifiers (column classifier): "average of
+    frames" and "shuffled frames", for which "leaks" should be False, and, to show that they could
+    have learned it, the latter with "ordered frames", for which it should be True. A checkpoint of
+    each is kept in a folder of its own under `folder`, and training goes on from there. Raises
+    ValueError where the clips hold no pair, and as `vidlib.training.fit` and `pair_table` do.
     """
     present = [pair for pair in PAIRS if set(pair) <= set(train.classes)]
     if not present:
         raise ValueError(f"classes {train.classes} hold no mirrored pair: {PAIRS}")
+    train, validation = _of_pairs(train, present), _of_pairs(validation, present)
     tables = []
     for name, build in CLASSIFIERS.items():
         torch.manual_seed(seed)

@@ -10,10 +10,8 @@ import torch
 from vidlib.compare.windows import Observer, removing, window_answers
 from vidlib.data.video import sample_frames
 from vidlib.explain.perturb import frame_order, freeze
-from vidlib.rendered.scene import ACTING, Scene
+from vidlib.rendered.scene import ACTING, DISTRACTING, Scene
 from vidlib.rendered.truth import Masks, Truth
-
-DISTRACTING = ("bystander", "distractor")
 
 
 def coverage(masks: Masks, roles: Sequence[str], frames: int, side: int) -> np.ndarray:

@@ -21,20 +21,12 @@ import numpy as np
 
 from vidlib.data.video import read_clip, write_webm
 from vidlib.rendered.draw import Canvas, draw
-from vidlib.rendered.files import (
-    SPLITS,
-    check_size,
-    entry,
-    make_folders,
-    numbered_jobs,
-    render_all,
-    write_clip,
-    write_lists,
-)
+from vidlib.rendered.files import clip_rngs, entry, render_set, write_clip
 from vidlib.rendered.looks import SPRITE, Look, dress, fill
 from vidlib.rendered.scene import Scene, Track, track
-from vidlib.rendered.stage import Stage
-from vidlib.rendered.truth import Masks, Truth, write_truth
+from vidlib.rendered.shot import Shot
+from vidlib.rendered.truth import Masks, Truth
+from vidlib.rendered.verdict import NOTHING, checked_orders
 
 MARKERS = {  # colours of similar luminance
     "red square": (216, 40, 40),
@@ -101,10 +93,10 @@ def compose_cue(kind: str, label: int, rng: np.random.Generator) -> Scene:
     if kind not in KINDS or label not in range(len(KINDS[kind])):
         raise ValueError(f"no class {label} of {kind!r}: kinds are {', '.join(KINDS)}")
     frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
-    stage = Stage(rng, frames, 0.0, 1.0)
-    stage.add_bystanders()
-    stage.add_distractors()
-    scene = Scene(label, stage.tracks, stage.camera((0, 0)), (0, frames))
+    shot = Shot(rng, frames, 0.0, 1.0)
+    shot.add_bystanders()
+    shot.add_distractors()
+    scene = Scene(label, shot.tracks, shot.camera((0, 0)), (0, frames))
     if kind == "cue-marker":
         names, showings = [list(MARKERS)[label]], _showings(rng, frames, [ALONE])
     else:  # the tracks stand in the same order in both classes
@@ -164,7 +156,7 @@ def observe(scene: Scene, orders: np.ndarray | None = None) -> np.ndarray:
     default all, as they are: N is 1). In cue-order the marker that is seen first decides, and both
     have to be seen.
     """
-    orders = np.arange(len(scene))[None] if orders is None else np.asarray(orders)
+    orders = checked_orders(scene, orders)
     markers = _markers(scene)
     seen = np.stack([one.shown[orders] > 0 for one in markers])  # (markers, N, T')
     all_seen = seen.any(2).all(0)
@@ -173,7 +165,7 @@ def observe(scene: Scene, orders: np.ndarray | None = None) -> np.ndarray:
     else:
         first = seen.argmax(2)
         label = (first[1] < first[0]).astype(np.int64)
-    return np.where(all_seen, label, -1)
+    return np.where(all_seen, label, NOTHING)
 
 
 def marker_picture(name: str) -> np.ndarray:
@@ -222,16 +214,13 @@ def draw_cue(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, Masks]:
     return frames, masks
 
 
-def _look(scene: Scene, clip_id: str, split: str, size: int, seed: int) -> Look:
-    return dress_cue(scene, np.random.default_rng([seed, int(clip_id), 1]), split, size)
-
-
 def _render_clip(job: tuple[str, str, int], *, root: Path, kind: str, size: int, seed: int):
     """Render one clip, unless its file is there; return its list entry and its scene."""
     clip_id, split, label = job
-    scene = compose_cue(kind, label, np.random.default_rng([seed, int(clip_id), 0]))
+    scene_rng, look_rng = clip_rngs(seed, clip_id)
+    scene = compose_cue(kind, label, scene_rng)
     write_clip(
-        root, clip_id, lambda: draw_cue(scene, _look(scene, clip_id, split, size, seed), size)
+        root, clip_id, lambda: draw_cue(scene, dress_cue(scene, look_rng, split, size), size)
     )
     template = KINDS[kind][label]
     return entry(clip_id, template, re.findall(r"\[(.*?)\]", template)), scene
@@ -249,20 +238,16 @@ def render_cues(
     """
     if kind not in KINDS:
         raise ValueError(f"no kind {kind!r}: there are {', '.join(KINDS)}")
-    check_size(size)
-    make_folders(root)
-    jobs = numbered_jobs(range(len(KINDS[kind])), clips_per_class, seed)
-    work = partial(_render_clip, root=Path(root), kind=kind, size=size, seed=seed)
-    results = render_all(work, jobs, processes)
-    entries = {part: [] for part in SPLITS}
-    scenes, extra = [], []
-    for (clip_id, split, _), (listed, scene) in zip(jobs, results, strict=True):
-        entries[split].append(listed)
-        scenes.append((clip_id, scene))
-        extra.append({"kind": kind, "split": split, "size": size, "seed": seed})
+    settings = {"kind": kind, "seed": seed, "size": size}
     names = [template.replace("[", "").replace("]", "") for template in KINDS[kind]]
-    write_lists(root, entries, {name: label for label, name in enumerate(names)})
-    write_truth(root, scenes, extra)
+    render_set(
+        root,
+        partial(_render_clip, root=Path(root), **settings),
+        {name: label for label, name in enumerate(names)},
+        clips_per_class=clips_per_class,
+        settings=settings,
+        processes=processes,
+    )
 
 
 class Redrawn(NamedTuple):
@@ -285,15 +270,16 @@ def redraw(
     Raises KeyError for clips that are not of the set.
     """
     truth = Truth(root)
+    seed, pixels = truth.settings["seed"], truth.settings["size"]
     clips, labels = [], []
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "clip.webm"
         for clip_id in clip_ids:
-            row, before = truth.clips.loc[clip_id], truth.scene(clip_id)
-            look = _look(before, clip_id, row["split"], int(row["size"]), int(row["seed"]))
-            rng = np.random.default_rng([int(row["seed"]), int(clip_id), 2])
-            scene = intervene(before, what, rng)
-            write_webm(video, draw_cue(scene, look, int(row["size"]))[0])
+            before = truth.scene(clip_id)
+            _, look_rng = clip_rngs(seed, clip_id)
+            look = dress_cue(before, look_rng, truth.clips.loc[clip_id, "split"], pixels)
+            scene = intervene(before, what, np.random.default_rng([seed, int(clip_id), 3]))
+            write_webm(video, draw_cue(scene, look, pixels)[0])
             clips.append(read_clip(video, frames, size))
             labels.append(int(observe(scene)[0]))
     return Redrawn(np.stack(clips), np.array(labels))

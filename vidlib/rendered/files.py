@@ -11,9 +11,47 @@ from tqdm import tqdm
 
 from vidlib.data.something import VIDEOS, list_file
 from vidlib.data.video import write_webm
-from vidlib.rendered.truth import Masks, masks_file, write_masks
+from vidlib.rendered.truth import FOLDER, Masks, masks_file, write_masks, write_truth
 
 SPLITS = ("train", "validation")
+
+
+MOST = 100_000  # clips of a split: those of the next are numbered from there
+
+
+def check_size(size: int) -> None:
+    """Raise ValueError for a picture size that VP9, whose chroma is halved, cannot hold well."""
+    if size % 2 or size < 32:
+        raise ValueError(f"render_size is {size}: give an even number of pixels, at least 32")
+
+
+def check_counts(clips_per_class: dict[str, int], classes: int) -> None:
+    """Raise ValueError unless there is a possible number of clips for each of `SPLITS`."""
+    for split in SPLITS:
+        clips = clips_per_class.get(split, 0)
+        if not 1 <= clips * classes <= MOST:
+            raise ValueError(
+                f"clips_per_class asks for {clips} {split} clips of each of {classes} classes: "
+                f"give at least 1, and not more than {MOST // classes}"
+            )
+
+
+def make_folders(root: Path, settings: dict[str, object], videos: str = VIDEOS) -> None:
+    """Make the folders of a set; remove what a killed process left half-written in them.
+
+    settings: all that a clip of this set depends on beside its number. ValueError where the folder
+    holds clips rendered by others: they would not be those that the truth tells of.
+    """
+    for folder in (Path(root) / videos, masks_file(root, "").parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob("*.partial"):
+            leftover.unlink()
+    told = Path(root) / FOLDER / "settings.json"
+    if told.is_file() and (others := json.loads(told.read_text())) != settings:
+        raise ValueError(
+            f"{root} holds clips rendered with {others}, not {settings}: render into another folder"
+        )
+    told.write_text(json.dumps(settings))
 
 
 def numbered_jobs(
@@ -23,27 +61,18 @@ def numbered_jobs(
 
     Splits are numbered apart, so that more training clips leave validation as it is.
     """
-    jobs, first = [], 1
+    jobs = []
     for i, split in enumerate(SPLITS):
         of_split = np.repeat(sorted(labels), clips_per_class[split])
-        np.random.default_rng([seed, i]).shuffle(of_split)
+        np.random.default_rng([seed, 0, i + 1]).shuffle(of_split)
+        first = 1 + i * MOST
         jobs += [(str(first + k), split, int(label)) for k, label in enumerate(of_split)]
-        first = 100_001
     return jobs
 
 
-def check_size(size: int) -> None:
-    """Raise ValueError for a picture size that VP9, whose chroma is halved, cannot hold well."""
-    if size % 2 or size < 32:
-        raise ValueError(f"render_size is {size}: give an even number of pixels, at least 32")
-
-
-def make_folders(root: Path, videos: str = VIDEOS) -> None:
-    """Make the folders of a set; remove what a killed process left half-written in them."""
-    for folder in (Path(root) / videos, masks_file(root, "").parent):
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob("*.partial"):
-            leftover.unlink()
+def clip_rngs(seed: int, clip_id: str) -> tuple[np.random.Generator, np.random.Generator]:
+    """Return the random numbers of a clip: those of its scene, and those of its look."""
+    return tuple(np.random.default_rng([seed, int(clip_id), k]) for k in (1, 2))
 
 
 def write_clip(root: Path, clip_id: str, draw: Callable[[], tuple[np.ndarray, Masks]]) -> None:
@@ -66,6 +95,34 @@ def render_all(work: Callable, jobs: Sequence, processes: int) -> list:
     with ProcessPoolExecutor(processes) as pool:
         results = pool.map(work, jobs, chunksize=4)
         return list(tqdm(results, total=len(jobs), desc="render", unit="clip"))
+
+
+def render_set(
+    root: Path,
+    work: Callable,
+    labels: dict[str, int],
+    *,
+    clips_per_class: dict[str, int],
+    settings: dict[str, object],
+    processes: int,
+) -> None:
+    """Render a set under root: videos, masks, lists and truth.
+
+    work: makes the clip of a job, (clip_id, split, label), and returns its list entry and its
+    scene. labels: the number of each class by name. settings: what a clip depends on beside its
+    number, "seed" and "size" among it.
+    """
+    check_size(settings["size"])
+    check_counts(clips_per_class, len(labels))
+    make_folders(root, settings)
+    jobs = numbered_jobs(labels.values(), clips_per_class, settings["seed"])
+    results = render_all(work, jobs, processes)
+    entries = {split: [] for split in SPLITS}
+    for (_, split, _), (listed, _) in zip(jobs, results, strict=True):
+        entries[split].append(listed)
+    write_lists(root, entries, labels)
+    scenes = [(clip_id, scene) for (clip_id, *_), (_, scene) in zip(jobs, results, strict=True)]
+    write_truth(root, scenes, [{"split": split} for _, split, _ in jobs])
 
 
 def entry(clip_id: str, template: str, placeholders: list[str]) -> dict:

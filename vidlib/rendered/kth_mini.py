@@ -54,11 +54,11 @@ def plan(clips_per_class: dict[str, int]) -> list[tuple[int, str, str, int]]:
     """
     jobs = []
     for split, subjects in SPLITS["paper"].items():
-        wanted, most = clips_per_class[split], len(subjects) * len(SCENARIOS) * SEQUENCES
-        if wanted > most:
+        wanted, most = clips_per_class.get(split, 0), len(subjects) * len(SCENARIOS) * SEQUENCES
+        if not 1 <= wanted <= most:
             raise ValueError(
                 f"clips_per_class asks for {wanted} {split} sequences of each action, and kth-mini "
-                f"has {most} at most: ask for {most} or fewer"
+                f"has {most} at most: ask for 1 to {most}"
             )
         turns = [(n, f"d{(n + r) % 4 + 1}") for r in range(len(SCENARIOS)) for n in subjects]
         for k, (number, scenario) in enumerate(turns):
@@ -78,7 +78,7 @@ def render_kth_mini(
     alone, not on `processes`. Killed at any moment, the next call goes on where this one was.
     """
     root, jobs = Path(root), plan(clips_per_class)
-    make_folders(root, "")
+    make_folders(root, {"seed": seed}, "")
     videos = render_all(partial(_render_video, root=root, seed=seed), jobs, processes)
     heading = "Sequences of kth-mini, in frames of each video from 1, the last included."
     lines = [heading, "", *(line for line, _, _ in videos)]

@@ -10,6 +10,7 @@ import numpy as np
 from vidlib.data.kth import ACTIONS
 from vidlib.rendered.film import in_view
 from vidlib.rendered.scene import Scene
+from vidlib.rendered.verdict import checked_orders, verdicts
 
 STRAIGHT = 45  # degrees: arms bent less, both of them, are a walker's
 UPRIGHT = 9  # degrees: a trunk that leans forward more is a runner's
@@ -88,7 +89,7 @@ def observe(scene: Scene, orders: np.ndarray | None = None) -> np.ndarray:
     - handclapping: from the front, hands together before the chest in one frame, apart in another,
       never overhead.
     """
-    orders = np.arange(len(scene))[None] if orders is None else np.asarray(orders)
+    orders = checked_orders(scene, orders)
     flags = postures(scene)
     seen = dict(zip(flags, np.stack(list(flags.values()))[:, orders].any(axis=2), strict=True))
     rules = {
@@ -99,7 +100,4 @@ def observe(scene: Scene, orders: np.ndarray | None = None) -> np.ndarray:
         "handwaving": seen["up"] & seen["down"],
         "handclapping": seen["together"] & seen["apart"] & ~seen["up"],
     }
-    labels = np.full(len(orders), -1)
-    for action, proved in rules.items():
-        labels[proved] = ACTIONS.index(action)
-    return labels
+    return verdicts({ACTIONS.index(action): proved for action, proved in rules.items()})

@@ -1,7 +1,7 @@
 """What the things of a clip look like: textured grounds and objects, chosen at random.
 
 What is drawn in the validation split (shapes, their textures, background patterns) never occurs in
-training; colours, sizes and light come from the same distributions.
+training; colours and sizes come from the same distributions.
 """
 
 import colorsys

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vidlib.rendered.scene import TOUCH, Scene
+from vidlib.rendered.verdict import checked_orders, verdicts
 
-NOTHING = -1  # what the observer says where it sees none of the classes
 MOVED = 0.13  # half of the least that a script moves a thing, in frame heights
 PANNED = 0.2  # the same of the camera; swaying and drifting stay below
 
@@ -114,9 +114,10 @@ def _turned(shown: Shown) -> np.ndarray:
 
 
 def _taken(shown: Shown) -> np.ndarray:
-    """There at first, gone at last."""
+    """There at first, gone at last; and it has moved: the camera may lose what lies still."""
     there = shown.in_view("object_a")
-    return there[:, 0] & ~there[:, -1]
+    moved = np.hypot(shown.change("object_a", "x"), shown.change("object_a", "y")) > MOVED
+    return there[:, 0] & ~there[:, -1] & moved
 
 
 def _pretended(shown: Shown) -> np.ndarray:
@@ -193,18 +194,10 @@ RULES: dict[int, Callable[[Shown], np.ndarray]] = {
 
 
 def observe(scene: Scene, orders: np.ndarray | None = None) -> np.ndarray:
-    """Return which class each re-ordering of a scene's frames shows: (N,) int64, or `NOTHING`.
+    """Return which class each re-ordering of a scene's frames shows: (N,) int64, -1 for none.
 
     orders: (N, T) int, numbers of frames of the scene in the order in which they are shown; by
-    default one, the frames as they are. No two rules are true at once; ValueError where they are.
+    default one, the frames as they are. ValueError for orders that are none of this scene.
     """
-    orders = np.arange(len(scene))[None] if orders is None else np.asarray(orders)
-    shown = Shown(scene, orders)
-    said = np.full(len(orders), NOTHING)
-    for label, rule in RULES.items():
-        there = rule(shown)
-        if (there & (said != NOTHING)).any():
-            other = said[there & (said != NOTHING)][0]
-            raise ValueError(f"the rules of {label} and {other} are both true of one clip")
-        said[there] = label
-    return said
+    shown = Shown(scene, checked_orders(scene, orders))
+    return verdicts({label: rule(shown) for label, rule in RULES.items()})

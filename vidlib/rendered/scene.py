@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 ACTING = ("object", "hand", "heap", "joint", "marker")  # roles that may decide; the rest do not
+DISTRACTING = ("bystander", "distractor")
+ROLES = ACTING + DISTRACTING
 TOUCH = 0.03  # gap below which two things touch
 
 

@@ -7,9 +7,11 @@ cyclic action, else NaN), moving.
 truth/states.parquet: a row per clip, thing and frame, with the columns of `vidlib.rendered.states`.
 truth/masks/<clip_id>.npz: `masks`, (T, H, W) uint8 at the size of the video: the number of the
 thing on top in each pixel, 0 for the ground; `names`: name k - 1 is that of number k; `roles` too.
+truth/settings.json: what a clip depends on beside its number.
 """
 
 import functools
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from vidlib.rendered.scene import VALUES, Scene, Track, states
+from vidlib.rendered.scene import ROLES, VALUES, Scene, Track, states
 
 FOLDER = "truth"
 
@@ -34,7 +36,13 @@ class Masks(NamedTuple):
     roles: list[str]
 
     def of(self, *roles: str) -> np.ndarray:
-        """Return where things of these roles (or of these names) are seen: (T, H, W) bool."""
+        """Return where things of these roles (or of these names) are seen: (T, H, W) bool.
+
+        ValueError for a word that is neither a role nor the name of one of these things.
+        """
+        for word in roles:
+            if word not in (*ROLES, *self.names):
+                raise ValueError(f"no {word!r}: there are {', '.join([*ROLES, *self.names])}")
         wanted = [
             k for k, names in enumerate(zip(self.names, self.roles, strict=True), 1)
             if set(names) & set(roles)
@@ -101,7 +109,8 @@ def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence
 class Truth:
     """What is known of the clips of a rendered set.
 
-    clips: the table of clips, by clip_id. Raises FileNotFoundError where root has no truth.
+    clips: the table of clips, by clip_id. settings: what they were rendered with, as the seed.
+    Raises FileNotFoundError where root has no truth.
     """
 
     def __init__(self, root: Path):
@@ -111,6 +120,7 @@ class Truth:
                 f"{self.root} has no truth beside its clips: only rendered sets have one"
             )
         self.clips = pd.read_parquet(self.root / FOLDER / "clips.parquet").set_index("clip_id")
+        self.settings = json.loads((self.root / FOLDER / "settings.json").read_text())
 
     @functools.cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:

@@ -113,7 +113,7 @@ def windows_player(
     return player(rows, caption=caption)
 
 
-def shares_chart(table: pd.DataFrame, *, x: str, by: str, axis: str, chance: float) -> Chart:
+def shares_chart(table: pd.DataFrame, *, x: str, by: str, axis: str, chance: float | None) -> Chart:
     """Return shares with their intervals as points, grouped, and the share that chance would give.
 
     table: a row per point, with share, low, high (in [0, 1]) and the columns x (along the axis) and
@@ -134,11 +134,14 @@ def shares_chart(table: pd.DataFrame, *, x: str, by: str, axis: str, chance: flo
             error_y={"array": rows["high"] - rows["share"],
                      "arrayminus": rows["share"] - rows["low"]},
         )  # fmt: skip
-    fig.add_hline(y=chance, line_dash="dot", line_color="gray")
+    by_chance = ""
+    if chance is not None:
+        fig.add_hline(y=chance, line_dash="dot", line_color="gray")
+        by_chance = f" By chance {chance:.0%}."
     fig.update_xaxes(tickvals=list(places.values()), ticktext=list(places))
     fig.update_yaxes(title_text=axis, range=[-0.02, 1.02], tickformat=".0%")
     said = [f"{getattr(r, by)}, {getattr(r, x)}: {r.share:.0%}" for r in table.itertuples()]
-    return chart(fig, alt=f"Share: {axis}. {'; '.join(said)}. By chance {chance:.0%}.")
+    return chart(fig, alt=f"Share: {axis}. {'; '.join(said)}.{by_chance}")
 
 
 def survival_chart(answers: dict[str, np.ndarray], label: int, names: dict[int, str]) -> Chart:

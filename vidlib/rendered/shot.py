@@ -11,7 +11,7 @@ OUT = 1.3  # how far off a hand is when it is out of view
 
 
 @dataclass
-class Stage:
+class Shot:
     """A clip being composed: its clock, its random numbers and what is on the table so far.
 
     start and stop of the event are shares of the clip.
@@ -84,7 +84,9 @@ class Stage:
             way = speed * (self.clock - moment)
             x, y = x0 + way * np.cos(heading), y0 + way * np.sin(heading)
             size = self.uniform(0.07, 0.12)
-            self.add(f"distractor_{i}", "distractor", x, y, size, 2 * way / size)
+            # Either way round: things that always turned the same way would tell how time runs.
+            turn = self.rng.choice([-1, 1]) * 2 * way / size
+            self.add(f"distractor_{i}", "distractor", x, y, size, turn)
 
     def camera(self, pan: tuple[int, int]) -> np.ndarray:
         """Return where a held camera moves to, (T, 2): it sways a little, and pans or drifts."""
