@@ -72,17 +72,19 @@ def test_same_padding_by_hand(size, kernel, stride, pads):
 
 
 @pytest.mark.parametrize(
-    ("frames", "pixels", "strides", "pool", "expected"),
+    ("frames", "pixels", "strides", "options", "expected"),
     [
-        (16, 224, (2, 2, 2, 2, 2), "4a", (8, 7, 7)),
-        (16, 56, QUICK, "4a", (8, 7, 7)),
-        (16, 56, QUICK, "5a", (8, 7, 7)),
-        (32, 60, (2, 2, 2, 1, 1), "4a", (16, 8, 8)),
-        (5, 33, (2, 2, 2, 2, 2), "4a", (3, 2, 2)),
+        (16, 224, (2, 2, 2, 2, 2), {}, (8, 7, 7)),
+        (16, 56, QUICK, {}, (8, 7, 7)),
+        (16, 56, QUICK, {"temporal_strides": (1, 1, 2)}, (8, 7, 7)),
+        (32, 60, QUICK, {}, (16, 8, 8)),
+        (5, 33, (2, 2, 2, 2, 2), {}, (3, 2, 2)),
+        (64, 56, QUICK, {"temporal_strides": (2, 2, 2)}, (8, 7, 7)),  # the original
+        (9, 56, QUICK, {"temporal_strides": (2, 2, 2)}, (2, 7, 7)),
     ],
 )
-def test_i3d_halves_time_once(frames, pixels, strides, pool, expected):
-    net = I3D(3, width=1 / 64, spatial_strides=strides, strided_pool=pool).eval()
+def test_i3d_halves_time_once_and_the_original_thrice(frames, pixels, strides, options, expected):
+    net = I3D(3, width=1 / 64, spatial_strides=strides, **options).eval()
     (map_,) = outputs_of(net.gradcam_layer, net, torch.zeros(1, 3, frames, pixels, pixels))
     assert net.gradcam_layer is net.Mixed_5c
     assert map_.shape[2:] == expected
@@ -156,8 +158,9 @@ def reference_inception(state, name, x):
     return torch.cat([b0, b1, b2, b3], 1)
 
 
-def reference_i3d(state, x, s, t4, t5):
-    x = reference_unit(state, "Conv3d_1a_7x7", x, 7, (1, s[0], s[0]))
+def reference_i3d(state, x, s, temporal_strides, pooling):
+    t1, t4, t5 = temporal_strides
+    x = reference_unit(state, "Conv3d_1a_7x7", x, 7, (t1, s[0], s[0]))
     x = reference_pool(x, (1, 3, 3), (1, s[1], s[1]))
     x = reference_unit(state, "Conv3d_2b_1x1", x, 1)
     x = reference_unit(state, "Conv3d_2c_3x3", x, 3)
@@ -170,24 +173,44 @@ def reference_i3d(state, x, s, t4, t5):
     x = reference_pool(x, (2, 2, 2), (t5, s[4], s[4]))
     x = reference_inception(state, "Mixed_5b", x)
     x = reference_inception(state, "Mixed_5c", x)
-    weight = state["logits.conv3d.weight"][:, :, 0, 0, 0]
-    return x.mean((2, 3, 4)) @ weight.T + state["logits.conv3d.bias"]
+    weight, bias = state["logits.conv3d.weight"][:, :, 0, 0, 0], state["logits.conv3d.bias"]
+    if pooling == "global":
+        return x.mean((2, 3, 4)) @ weight.T + bias
+    windows = nn.functional.avg_pool3d(x, (2, 7, 7), stride=1)  # as the original has it
+    logits = [window.flatten(1) @ weight.T + bias for window in windows.unbind(2)]
+    return sum(logits) / len(logits)
 
 
 @pytest.mark.parametrize(
-    ("frames", "height", "width", "strides", "pool"),
-    [(8, 24, 24, QUICK, "4a"), (7, 33, 20, (2, 2, 2, 2, 2), "5a")],
+    ("frames", "height", "width", "strides", "temporal_strides", "pooling"),
+    [
+        (8, 24, 24, QUICK, (1, 2, 1), "global"),
+        (7, 33, 20, (2, 2, 2, 2, 2), (1, 1, 2), "global"),
+        (21, 49, 56, QUICK, (2, 2, 2), "pairs"),  # 3 steps of 7 by 7
+    ],
 )
-def test_i3d_equals_the_plain_reference(frames, height, width, strides, pool):
-    net = randomised(I3D(5, width=1 / 32, spatial_strides=strides, strided_pool=pool))
+def test_i3d_equals_the_plain_reference(frames, height, width, strides, temporal_strides, pooling):
+    options = {"temporal_strides": temporal_strides, "pooling": pooling}
+    net = randomised(I3D(5, width=1 / 32, spatial_strides=strides, **options))
     clips = random_clips(2, 3, frames, height, width)
-    t4, t5 = (2, 1) if pool == "4a" else (1, 2)
     with torch.no_grad():
-        expected = reference_i3d(net.state_dict(), clips, strides, t4, t5)
+        expected = reference_i3d(net.state_dict(), clips, strides, temporal_strides, pooling)
         torch.testing.assert_close(net(clips), expected, atol=1e-8, rtol=1e-8)
         torch.testing.assert_close(
             net.float()(clips.float()).double(), expected, atol=1e-5, rtol=1e-5
         )
+
+
+def test_pairs_of_one_time_step_or_of_two_are_the_plain_mean():
+    for frames in (8, 16):
+        nets = [
+            randomised(
+                I3D(5, width=1 / 32, spatial_strides=QUICK, temporal_strides=(2, 2, 2), pooling=how)
+            )
+            for how in ("global", "pairs")
+        ]
+        clips = random_clips(1, 3, frames, 24, 24)
+        torch.testing.assert_close(*(net(clips) for net in nets), atol=1e-8, rtol=1e-8)
 
 
 # ---------------------------------------------------------------- C-LSTM, cell by cell
@@ -319,7 +342,9 @@ def test_clstm_looks_back_only_and_i3d_both_ways():
         (lambda: I3D(0), "num_classes is 0"),
         (lambda: I3D(2, width=0), "width is 0: it must be above 0"),
         (lambda: I3D(2, spatial_strides=(2, 2, 2)), "give five whole numbers"),
-        (lambda: I3D(2, strided_pool="3a"), 'strided_pool is \'3a\': choose "4a" or "5a"'),
+        (lambda: I3D(2, temporal_strides=(2, 2)), "give three whole numbers of at least 1"),
+        (lambda: I3D(2, temporal_strides=(1, 0, 2)), r"temporal_strides is \(1, 0, 2\)"),
+        (lambda: I3D(2, pooling="max"), 'pooling is \'max\': choose "global" or "pairs"'),
         (lambda: CLSTM(2, layers=0), "layers is 0: it must be at least 1"),
         (lambda: CLSTM(2, kernel=4), "kernel is 4: it must be odd"),
         (lambda: CLSTM(2, stride=(2, 1)), "or one for each of the 3 layers"),

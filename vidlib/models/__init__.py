@@ -2,5 +2,18 @@
 
 from vidlib.models.clstm import CLSTM
 from vidlib.models.i3d import I3D
+from vidlib.models.kinetics import (
+    WeightsError,
+    download_kinetics_i3d,
+    kinetics_classes,
+    load_kinetics_i3d,
+)
 
-__all__ = ["CLSTM", "I3D"]
+__all__ = [
+    "CLSTM",
+    "I3D",
+    "WeightsError",
+    "download_kinetics_i3d",
+    "kinetics_classes",
+    "load_kinetics_i3d",
+]

@@ -1,4 +1,4 @@
-"""Inception-I3D for RGB clips (Carreira & Zisserman 2017), with the paper's temporal strides.
+"""Inception-I3D for RGB clips (Carreira & Zisserman 2017), by default as the paper strides in time.
 
 Sub-modules carry the names of the usual PyTorch state dict, so published weights load key for key.
 """
@@ -92,21 +92,41 @@ class Inception(nn.Module):
         )
 
 
+class PairAverage(nn.Module):
+    """Mean over space and over neighbouring pairs of time steps, then mean of the pairs.
+
+    The original averages windows of 2x7x7 at stride 1, maps each to logits, and averages those over
+    time. The last map is linear, so averaging before it gives the same logits: the first and the
+    last time step count half as much as the others. That holds exactly for maps of 7x7 (224 pixels)
+    and at least two time steps; smaller or shorter maps the original refuses and larger ones it
+    cannot squeeze to a vector, while here all of space is averaged, and one time step stands alone.
+    In training, dropout strikes the average instead of every window by itself.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, T, H, W) to (B, C, 1, 1, 1)."""
+        steps = x.mean((3, 4), keepdim=True)
+        if steps.shape[2] > 1:
+            steps = (steps[:, :, :-1] + steps[:, :, 1:]) / 2
+        return steps.mean(2, keepdim=True)
+
+
 class I3D(nn.Module):
     """Inception-I3D: 3 convolutions, 9 Inception modules, 4 max-pools, global pooling, 1x1x1 conv.
 
     Maps clips (B, 3, T, H, W), float in [-1, 1], of any T, H and W, to logits (B, num_classes).
 
-    In time the original strides by 2 in Conv3d_1a, MaxPool3d_4a and MaxPool3d_5a. Section 4.2 of
-    the paper lowers the first convolution and "the second max pooling layer" to 1, so that 16
-    frames give 8 activations at Mixed_5c. ``strided_pool`` names the pool that keeps its stride.
-    The default "4a" lowers 5a, the second of the pools that stride in time (the second pool of all,
-    2a or 3a by count, has no temporal stride to lower); it is also the cheaper choice, as the five
-    modules between the two pools run on half the frames.
+    ``temporal_strides`` are those of Conv3d_1a, MaxPool3d_4a and MaxPool3d_5a, the only layers that
+    stride in time: (2, 2, 2) in the original. Section 4.2 of the paper lowers the first convolution
+    and "the second max pooling layer" to 1, so that 16 frames give 8 activations at Mixed_5c. The
+    default (1, 2, 1) lowers 5a, the second of the pools that stride in time (the second pool of
+    all, 2a or 3a by count, has no temporal stride to lower); it is also the cheaper choice, as the
+    five modules between the two pools run on half the frames. The other reading is (1, 1, 2).
 
     ``spatial_strides`` are those of Conv3d_1a and of the pools 2a, 3a, 4a, 5a; ``width`` scales
     every channel count (rounded, at least 1); ``dropout`` applies before the last convolution.
-    Impossible arguments and inputs raise ValueError.
+    ``pooling`` is how the map of Mixed_5c becomes one vector: "global", its plain mean, or "pairs",
+    as in the original (see `PairAverage`). Impossible arguments and inputs raise ValueError.
     """
 
     def __init__(
@@ -116,7 +136,8 @@ class I3D(nn.Module):
         width: float = 1.0,
         dropout: float = 0.5,
         spatial_strides: tuple[int, int, int, int, int] = (2, 2, 2, 2, 2),
-        strided_pool: str = "4a",
+        temporal_strides: tuple[int, int, int] = (1, 2, 1),
+        pooling: str = "global",
     ):
         """Build the network with PyTorch's default initialisation."""
         super().__init__()
@@ -129,15 +150,20 @@ class I3D(nn.Module):
                 f"spatial_strides is {spatial_strides}: give five whole numbers of at least 1, "
                 "for Conv3d_1a and the max-pools 2a, 3a, 4a and 5a."
             )
-        if strided_pool not in ("4a", "5a"):
-            raise ValueError(f'strided_pool is {strided_pool!r}: choose "4a" or "5a".')
+        if len(temporal_strides) != 3 or any(s < 1 for s in temporal_strides):
+            raise ValueError(
+                f"temporal_strides is {temporal_strides}: give three whole numbers of at least 1, "
+                "for Conv3d_1a and the max-pools 4a and 5a."
+            )
+        if pooling not in ("global", "pairs"):
+            raise ValueError(f'pooling is {pooling!r}: choose "global" or "pairs".')
 
         def scaled(channels: int) -> int:
             return max(1, round(channels * width))
 
         s1, s2, s3, s4, s5 = spatial_strides
-        t4, t5 = (2, 1) if strided_pool == "4a" else (1, 2)
-        self.Conv3d_1a_7x7 = Unit3D(3, scaled(64), 7, (1, s1, s1))
+        t1, t4, t5 = temporal_strides
+        self.Conv3d_1a_7x7 = Unit3D(3, scaled(64), 7, (t1, s1, s1))
         self.MaxPool3d_2a_3x3 = MaxPool((1, 3, 3), (1, s2, s2))
         self.Conv3d_2b_1x1 = Unit3D(scaled(64), scaled(64), 1)
         self.Conv3d_2c_3x3 = Unit3D(scaled(64), scaled(192), 3)
@@ -153,7 +179,7 @@ class I3D(nn.Module):
             module = Inception(channels, tuple(map(scaled, outputs)))
             self.add_module(name, module)
             channels = module.channels
-        self.avg_pool = nn.AdaptiveAvgPool3d(1)
+        self.avg_pool = nn.AdaptiveAvgPool3d(1) if pooling == "global" else PairAverage()
         self.dropout = nn.Dropout(dropout)
         self.logits = Unit3D(channels, num_classes, 1, bias=True)
 
