@@ -205,7 +205,7 @@ def test_conversion_by_hand():
 
 def narrow_net(classes=5, seed=0):
     torch.manual_seed(seed)
-    net = I3D(classes, **NARROW, temporal_strides=(2, 2, 2), pooling="pairs")
+    net = I3D(classes, **NARROW, temporal_strides=(2, 2, 2), head="pairs")
     for name, value in net.state_dict().items():
         if name.endswith("running_var"):
             value.uniform_(0.5, 2)
@@ -296,7 +296,7 @@ def test_the_original_is_built_unless_asked_otherwise(tmp_path):
     ]
     assert strides == [2, 2, 2] and len(loaded.logits.conv3d.bias) == 400
     clips = torch.rand(1, 3, 24, 24, 24) * 2 - 1
-    paper = load_kinetics_i3d(path, temporal_strides=(1, 2, 1), pooling="global", **NARROW)
+    paper = load_kinetics_i3d(path, temporal_strides=(1, 2, 1), head="average", **NARROW)
     assert_same(paper, net)
     with torch.no_grad():
         assert torch.equal(loaded(clips), net(clips))

@@ -1,13 +1,16 @@
 """The two networks against slow references of the same equations, written without their code."""
 
+import math
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from vidlib.models import CLSTM, I3D
-from vidlib.models.i3d import same_padding
+from vidlib.models.anatomy import temporal_reach
+from vidlib.models.i3d import NARROW, causal_padding, same_padding
 
 QUICK = (2, 2, 2, 1, 1)
 
@@ -109,20 +112,23 @@ def test_i3d_state_dict_is_the_usual_one():
 # ---------------------------------------------------------------- I3D, pad by pad
 
 
-def reference_pad(x, kernel, stride, value):
+def reference_pad(x, kernel, stride, value, causal):
     for axis, (k, s) in enumerate(zip(kernel, stride, strict=True), start=2):
         windows = len(range(0, x.shape[axis], s))
         missing = max(0, (windows - 1) * s + k - x.shape[axis])
-        before = x.new_full([*x.shape[:axis], missing // 2, *x.shape[axis + 1 :]], value)
-        after = x.new_full([*x.shape[:axis], missing - missing // 2, *x.shape[axis + 1 :]], value)
+        ahead = missing // 2
+        if causal and axis == 2:  # the first window ends with the first frames it stands for
+            ahead = k - min(s, k)
+        before = x.new_full([*x.shape[:axis], ahead, *x.shape[axis + 1 :]], value)
+        after = x.new_full([*x.shape[:axis], max(0, missing - ahead), *x.shape[axis + 1 :]], value)
         x = torch.cat([before, x, after], axis)
     return x
 
 
-def reference_windows(x, kernel, stride, value):
+def reference_windows(x, kernel, stride, value, causal=False):
     """Yield each kernel position with the strided slice of the padded clip that it meets."""
     sizes = [len(range(0, n, s)) for n, s in zip(x.shape[2:], stride, strict=True)]
-    x = reference_pad(x, kernel, stride, value)
+    x = reference_pad(x, kernel, stride, value, causal)
     for offset in product(*map(range, kernel)):
         slices = [
             slice(o, o + (n - 1) * s + 1, s) for o, n, s in zip(offset, sizes, stride, strict=True)
@@ -130,15 +136,16 @@ def reference_windows(x, kernel, stride, value):
         yield offset, x[(slice(None), slice(None), *slices)]
 
 
-def reference_pool(x, kernel, stride):
-    return torch.stack([w for _, w in reference_windows(x, kernel, stride, -torch.inf)]).amax(0)
+def reference_pool(x, kernel, stride, causal):
+    windows = reference_windows(x, kernel, stride, -torch.inf, causal)
+    return torch.stack([w for _, w in windows]).amax(0)
 
 
-def reference_unit(state, name, x, kernel, stride=(1, 1, 1)):
+def reference_unit(state, name, x, kernel, causal, stride=(1, 1, 1)):
     weight = state[f"{name}.conv3d.weight"]
     x = sum(
         torch.einsum("bcthw,kc->bkthw", w, weight[(slice(None), slice(None), *offset)])
-        for offset, w in reference_windows(x, (kernel,) * 3, stride, 0.0)
+        for offset, w in reference_windows(x, (kernel,) * 3, stride, 0.0, causal)
     )
     bn = [
         state[f"{name}.bn.{k}"][:, None, None, None]
@@ -147,34 +154,36 @@ def reference_unit(state, name, x, kernel, stride=(1, 1, 1)):
     return ((x - bn[2]) / (bn[3] + 1e-3).sqrt() * bn[0] + bn[1]).clamp(min=0)
 
 
-def reference_inception(state, name, x):
+def reference_inception(state, name, x, causal):
     def unit(branch, x, kernel):
-        return reference_unit(state, f"{name}.{branch}", x, kernel)
+        return reference_unit(state, f"{name}.{branch}", x, kernel, causal)
 
     b0 = unit("b0", x, 1)
     b1 = unit("b1b", unit("b1a", x, 1), 3)
     b2 = unit("b2b", unit("b2a", x, 1), 3)
-    b3 = unit("b3b", reference_pool(x, (3, 3, 3), (1, 1, 1)), 1)
+    b3 = unit("b3b", reference_pool(x, (3, 3, 3), (1, 1, 1), causal), 1)
     return torch.cat([b0, b1, b2, b3], 1)
 
 
-def reference_i3d(state, x, s, temporal_strides, pooling):
+def reference_i3d(state, x, s, temporal_strides, head, causal=False):
     t1, t4, t5 = temporal_strides
-    x = reference_unit(state, "Conv3d_1a_7x7", x, 7, (t1, s[0], s[0]))
-    x = reference_pool(x, (1, 3, 3), (1, s[1], s[1]))
-    x = reference_unit(state, "Conv3d_2b_1x1", x, 1)
-    x = reference_unit(state, "Conv3d_2c_3x3", x, 3)
-    x = reference_pool(x, (1, 3, 3), (1, s[2], s[2]))
-    x = reference_inception(state, "Mixed_3b", x)
-    x = reference_inception(state, "Mixed_3c", x)
-    x = reference_pool(x, (3, 3, 3), (t4, s[3], s[3]))
+    x = reference_unit(state, "Conv3d_1a_7x7", x, 7, causal, (t1, s[0], s[0]))
+    x = reference_pool(x, (1, 3, 3), (1, s[1], s[1]), causal)
+    x = reference_unit(state, "Conv3d_2b_1x1", x, 1, causal)
+    x = reference_unit(state, "Conv3d_2c_3x3", x, 3, causal)
+    x = reference_pool(x, (1, 3, 3), (1, s[2], s[2]), causal)
+    x = reference_inception(state, "Mixed_3b", x, causal)
+    x = reference_inception(state, "Mixed_3c", x, causal)
+    x = reference_pool(x, (3, 3, 3), (t4, s[3], s[3]), causal)
     for letter in "bcdef":
-        x = reference_inception(state, f"Mixed_4{letter}", x)
-    x = reference_pool(x, (2, 2, 2), (t5, s[4], s[4]))
-    x = reference_inception(state, "Mixed_5b", x)
-    x = reference_inception(state, "Mixed_5c", x)
+        x = reference_inception(state, f"Mixed_4{letter}", x, causal)
+    x = reference_pool(x, (2, 2, 2), (t5, s[4], s[4]), causal)
+    x = reference_inception(state, "Mixed_5b", x, causal)
+    x = reference_inception(state, "Mixed_5c", x, causal)
+    if head == "sequence":
+        return x.flatten(1) @ state["logits.weight"].T + state["logits.bias"]
     weight, bias = state["logits.conv3d.weight"][:, :, 0, 0, 0], state["logits.conv3d.bias"]
-    if pooling == "global":
+    if head == "average":
         return x.mean((2, 3, 4)) @ weight.T + bias
     windows = nn.functional.avg_pool3d(x, (2, 7, 7), stride=1)  # as the original has it
     logits = [window.flatten(1) @ weight.T + bias for window in windows.unbind(2)]
@@ -182,32 +191,70 @@ def reference_i3d(state, x, s, temporal_strides, pooling):
 
 
 @pytest.mark.parametrize(
-    ("frames", "height", "width", "strides", "temporal_strides", "pooling"),
+    ("frames", "height", "width", "strides", "temporal_strides", "head", "causal"),
     [
-        (8, 24, 24, QUICK, (1, 2, 1), "global"),
-        (7, 33, 20, (2, 2, 2, 2, 2), (1, 1, 2), "global"),
-        (21, 49, 56, QUICK, (2, 2, 2), "pairs"),  # 3 steps of 7 by 7
+        (8, 24, 24, QUICK, (1, 2, 1), "average", False),
+        (7, 33, 20, (2, 2, 2, 2, 2), (1, 1, 2), "average", False),
+        (21, 49, 56, QUICK, (2, 2, 2), "pairs", False),  # 3 steps of 7 by 7
+        (8, 24, 24, QUICK, (1, 2, 1), "average", True),
+        (9, 20, 33, QUICK, (2, 2, 2), "average", True),
+        (7, 24, 18, QUICK, (1, 2, 1), "sequence", False),
     ],
 )
-def test_i3d_equals_the_plain_reference(frames, height, width, strides, temporal_strides, pooling):
-    options = {"temporal_strides": temporal_strides, "pooling": pooling}
+def test_i3d_equals_the_plain_reference(
+    frames, height, width, strides, temporal_strides, head, causal
+):
+    options = {"temporal_strides": temporal_strides, "head": head, "causal": causal}
+    if head == "sequence":
+        options |= {"frames": frames, "size": (height, width)}
     net = randomised(I3D(5, width=1 / 32, spatial_strides=strides, **options))
     clips = random_clips(2, 3, frames, height, width)
     with torch.no_grad():
-        expected = reference_i3d(net.state_dict(), clips, strides, temporal_strides, pooling)
+        state = net.state_dict()
+        expected = reference_i3d(state, clips, strides, temporal_strides, head, causal)
         torch.testing.assert_close(net(clips), expected, atol=1e-8, rtol=1e-8)
         torch.testing.assert_close(
             net.float()(clips.float()).double(), expected, atol=1e-5, rtol=1e-5
         )
 
 
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "pads"),
+    [
+        (16, 7, 1, (6, 0)),
+        (16, 3, 2, (1, 0)),  # windows end at 1, 3, ..., 15
+        (15, 3, 2, (1, 1)),  # the last would end at 15
+        (16, 2, 2, (0, 0)),
+        (16, 1, 2, (0, 0)),
+        (5, 1, 1, (0, 0)),
+    ],
+)
+def test_causal_padding_by_hand(size, kernel, stride, pads):
+    assert causal_padding(size, kernel, stride) == pads
+
+
+@pytest.mark.parametrize("temporal_strides", [(1, 2, 1), (1, 1, 2), (2, 2, 2)])
+@pytest.mark.parametrize("frames", [16, 13])
+def test_a_causal_i3d_never_sees_ahead_and_misses_no_frame(frames, temporal_strides):
+    """By gradients: which frames each step of Mixed_5c depends on."""
+    step = math.prod(temporal_strides)
+    for causal in (True, False):
+        options = {"temporal_strides": temporal_strides, "causal": causal}
+        net = randomised(I3D(3, width=1 / 16, spatial_strides=QUICK, **options))
+        reach = temporal_reach(net, random_clips(1, 3, frames, 24, 24))
+        assert reach.shape == (-(-frames // step), frames)
+        ahead = [reach[t, (t + 1) * step :].any() for t in range(len(reach))]
+        assert any(ahead) != causal
+        assert reach.any(0).all() and all(row[t * step] for t, row in enumerate(reach))
+
+
 def test_pairs_of_one_time_step_or_of_two_are_the_plain_mean():
     for frames in (8, 16):
         nets = [
             randomised(
-                I3D(5, width=1 / 32, spatial_strides=QUICK, temporal_strides=(2, 2, 2), pooling=how)
+                I3D(5, width=1 / 32, spatial_strides=QUICK, temporal_strides=(2, 2, 2), head=how)
             )
-            for how in ("global", "pairs")
+            for how in ("average", "pairs")
         ]
         clips = random_clips(1, 3, frames, 24, 24)
         torch.testing.assert_close(*(net(clips) for net in nets), atol=1e-8, rtol=1e-8)
@@ -216,33 +263,39 @@ def test_pairs_of_one_time_step_or_of_two_are_the_plain_mean():
 # ---------------------------------------------------------------- C-LSTM, cell by cell
 
 
+def reference_layer(inner, sequence, stride, hidden):
+    padding = inner.conv.kernel_size[0] // 2
+    w_x, w_h = inner.conv.weight.split(hidden), inner.cell.conv.weight.split(hidden)
+    bias = inner.conv.bias.split(hidden)
+    h = c = None
+    outputs = []
+    for x in sequence:
+        terms = [
+            nn.functional.conv2d(x[None], w_x[k], bias[k], stride, padding)[0] for k in range(4)
+        ]
+        if h is None:
+            h = c = torch.zeros_like(terms[0])
+        terms = [
+            terms[k] + nn.functional.conv2d(h[None], w_h[k], None, 1, padding)[0] for k in range(4)
+        ]
+        i, f, o = (1 / (1 + torch.exp(-terms[k])) for k in range(3))
+        c = f * c + i * torch.tanh(terms[3])
+        h = o * torch.tanh(c)
+        outputs.append(h)
+    return outputs
+
+
 def reference_clstm(net, clips, strides, hidden):
     """Eight separate convolutions per layer and step, one clip and one cell at a time."""
     logits = []
     for clip in clips:
         sequence = list(clip.unbind(1))
         for index, stride in enumerate(strides):
-            inner = net.layers[index]
-            padding = inner.conv.kernel_size[0] // 2
-            w_x, w_h = inner.conv.weight.split(hidden), inner.cell.conv.weight.split(hidden)
-            bias = inner.conv.bias.split(hidden)
-            h = c = None
-            outputs = []
-            for x in sequence:
-                terms = [
-                    nn.functional.conv2d(x[None], w_x[k], bias[k], stride, padding)[0]
-                    for k in range(4)
-                ]
-                if h is None:
-                    h = c = torch.zeros_like(terms[0])
-                terms = [
-                    terms[k] + nn.functional.conv2d(h[None], w_h[k], None, 1, padding)[0]
-                    for k in range(4)
-                ]
-                i, f, o = (1 / (1 + torch.exp(-terms[k])) for k in range(3))
-                c = f * c + i * torch.tanh(terms[3])
-                h = o * torch.tanh(c)
-                outputs.append(h)
+            outputs = reference_layer(net.layers[index], sequence, stride, hidden)
+            if net.bidirectional:
+                other = net.backward_layers[index]
+                back = reference_layer(other, sequence[::-1], stride, hidden)[::-1]
+                outputs = [torch.cat(both) for both in zip(outputs, back, strict=True)]
             norm = net.norms[index if len(net.norms) > 1 else 0]
             mean, var, weight, bias = (
                 v[:, None, None]
@@ -271,6 +324,9 @@ def reference_clstm(net, clips, strides, hidden):
         ((29, 35), 2, {"layers": 2, "head": "last"}),
         ((25, 18), (2, 1), {"layers": 2, "kernel": 3, "shared_norm": True, "head": "average"}),
         ((13, 14), 1, {"layers": 2, "shared_norm": True}),
+        ((24, 20), (2, 1), {"layers": 2, "bidirectional": True}),
+        ((24, 20), (2, 1), {"layers": 2, "bidirectional": True, "head": "average"}),
+        ((64, 64), (1, 1, 1, 1, 1), {"layers": 5}),
     ],
 )
 def test_clstm_equals_the_plain_reference(size, stride, options):
@@ -320,6 +376,33 @@ def test_a_clip_does_not_depend_on_its_batch():
         torch.testing.assert_close(shuffled, alone, atol=1e-10, rtol=1e-10)
 
 
+def test_which_frames_each_step_depends_on():
+    i3d, clstm = small_nets()
+    clips = random_clips(1, 3, 6, 24, 24)
+    back = temporal_reach(clstm, clips)
+    assert np.array_equal(back, np.tril(np.ones((6, 6), bool)))
+    both = randomised(CLSTM(4, frames=6, size=(24, 24), hidden=3, stride=(2, 1, 1),
+                            bidirectional=True))  # fmt: skip
+    assert temporal_reach(both, clips).all()
+    assert temporal_reach(i3d, clips).all()
+    first = temporal_reach(i3d, clips, i3d.Conv3d_1a_7x7)  # seven frames wide
+    frames = np.arange(6)
+    assert np.array_equal(first, abs(frames[:, None] - frames) <= 3)
+
+
+def test_the_controls_have_the_capacity_they_claim():
+    def count(net):
+        return sum(p.numel() for p in net.parameters())
+
+    narrow = count(I3D(174, width=NARROW))
+    assert abs(narrow / 1_324_142 - 1) < 0.02
+    assert count(I3D(174, causal=True)) == count(I3D(174))
+    deep = CLSTM(174, layers=5, stride=(2, 2, 1, 1, 1))
+    assert len(deep.layers) == len(deep.norms) == 5
+    kth = CLSTM(6, frames=32, size=(120, 160), layers=2, hidden=32, dropout=0.5)
+    assert kth(torch.zeros(1, 3, 32, 120, 160)).shape == (1, 6)
+
+
 def test_clstm_looks_back_only_and_i3d_both_ways():
     i3d, clstm = small_nets()
     clips = random_clips(1, 3, 6, 24, 24)
@@ -343,8 +426,14 @@ def test_clstm_looks_back_only_and_i3d_both_ways():
         (lambda: I3D(2, width=0), "width is 0: it must be above 0"),
         (lambda: I3D(2, spatial_strides=(2, 2, 2)), "give five whole numbers"),
         (lambda: I3D(2, temporal_strides=(2, 2)), "give three whole numbers of at least 1"),
+        (
+            lambda: I3D(2, width=1 / 32, head="sequence", size=(32, 32))(
+                torch.zeros(1, 3, 9, 32, 32)
+            ),
+            r"built for clips of \(B, 3, 16, 32, 32\); resize them",
+        ),
         (lambda: I3D(2, temporal_strides=(1, 0, 2)), r"temporal_strides is \(1, 0, 2\)"),
-        (lambda: I3D(2, pooling="max"), 'pooling is \'max\': choose "global" or "pairs"'),
+        (lambda: I3D(2, head="max"), 'head is \'max\': choose "average", "pairs" or "sequence"'),
         (lambda: CLSTM(2, layers=0), "layers is 0: it must be at least 1"),
         (lambda: CLSTM(2, kernel=4), "kernel is 4: it must be odd"),
         (lambda: CLSTM(2, stride=(2, 1)), "or one for each of the 3 layers"),

@@ -39,11 +39,12 @@ class ConvLSTMCell(nn.Module):
 
 
 class ConvLSTM(nn.Module):
-    """A convolutional LSTM layer over whole sequences, time first."""
+    """A convolutional LSTM layer over whole sequences, time first; ``backwards`` from the end."""
 
-    def __init__(self, inputs: int, hidden: int, kernel: int, stride: int):
+    def __init__(self, inputs: int, hidden: int, kernel: int, stride: int, backwards: bool = False):
         """Build the input convolution (with bias and ``stride``) and the recurrent cell."""
         super().__init__()
+        self.backwards = backwards
         self.conv = nn.Conv2d(inputs, 4 * hidden, kernel, stride, padding=kernel // 2)
         self.cell = ConvLSTMCell(hidden, kernel)
 
@@ -51,10 +52,11 @@ class ConvLSTM(nn.Module):
         """Map (T B, inputs, H, W) to every step's h, (T B, hidden, ceil(H / stride), ...)."""
         gates = self.conv(x)
         state, outputs = None, []
-        for step in gates.unflatten(0, (frames, -1)).unbind(0):
+        steps = gates.unflatten(0, (frames, -1)).unbind(0)
+        for step in reversed(steps) if self.backwards else steps:
             state = self.cell(step, state)
             outputs.append(state[0])
-        return torch.cat(outputs)
+        return torch.cat(outputs[::-1] if self.backwards else outputs)
 
 
 class CLSTM(nn.Module):
@@ -67,8 +69,9 @@ class CLSTM(nn.Module):
     between layers; ``shared_norm`` has all layers share one BatchNorm, as in the published code
     (1,324,014 parameters at 174 classes) in place of one each (1,324,142). ``head`` says what
     enters the linear layer: "sequence" all steps flattened (section 4.2), "last" the last step
-    flattened, "average" the mean over time and space. Impossible arguments and inputs that are not
-    of ``frames`` and ``size`` raise ValueError.
+    flattened, "average" the mean over time and space. ``bidirectional``, a control, gives every
+    layer a second ConvLSTM that reads from the end; the channels of both go on side by side.
+    Impossible arguments and inputs that are not of ``frames`` and ``size`` raise ValueError.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class CLSTM(nn.Module):
         dropout: float = 0.0,
         shared_norm: bool = False,
         head: str = "sequence",
+        bidirectional: bool = False,
     ):
         """Build the network with PyTorch's default initialisation."""
         super().__init__()
@@ -107,29 +111,50 @@ class CLSTM(nn.Module):
                 f"size {tuple(size)} leaves no pixel after {layers} layers of strides {strides}, "
                 "each with a 2x2 max-pool: use larger frames, smaller strides or fewer layers."
             )
+        channels = hidden * (2 if bidirectional else 1)
         features = {
-            "sequence": frames * hidden * height * width,
-            "last": hidden * height * width,
-            "average": hidden,
+            "sequence": frames * channels * height * width,
+            "last": channels * height * width,
+            "average": channels,
         }
         if head not in features:
             raise ValueError(f'head is {head!r}: choose "sequence", "last" or "average".')
 
         self.frames, self.size, self.head = frames, tuple(size), head
+        inputs = [3] + [channels] * (layers - 1)
         self.layers = nn.ModuleList(
-            ConvLSTM(inputs, hidden, kernel, s)
-            for inputs, s in zip([3] + [hidden] * (layers - 1), strides, strict=True)
+            ConvLSTM(n, hidden, kernel, s) for n, s in zip(inputs, strides, strict=True)
         )
+        if bidirectional:
+            self.backward_layers = nn.ModuleList(
+                ConvLSTM(n, hidden, kernel, s, True) for n, s in zip(inputs, strides, strict=True)
+            )
+            self.joined = nn.Identity()  # the last layer's output, (B, channels, T, H, W)
+        self.bidirectional = bidirectional
         self.norms = nn.ModuleList(
-            nn.BatchNorm2d(hidden) for _ in range(1 if shared_norm else layers)
+            nn.BatchNorm2d(channels) for _ in range(1 if shared_norm else layers)
         )
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(features[head], num_classes)
 
     @property
     def gradcam_layer(self) -> nn.Module:
-        """The last layer's cell, called once per time step with h_t as its first output."""
-        return self.layers[-1].cell
+        """The last layer's cell, called once per time step with h_t as its first output.
+
+        Of a bidirectional network what both directions say together, in one call.
+        """
+        return self.joined if self.bidirectional else self.layers[-1].cell
+
+    def _layer(self, index: int, x: Tensor) -> Tensor:
+        """Map (T B, C, H, W) through a layer, in both directions where there are two."""
+        outputs = self.layers[index](x, self.frames)
+        if not self.bidirectional:
+            return outputs
+        outputs = torch.cat([outputs, self.backward_layers[index](x, self.frames)], 1)
+        if index < len(self.layers) - 1:
+            return outputs
+        clips = outputs.unflatten(0, (self.frames, -1)).permute(1, 2, 0, 3, 4)
+        return self.joined(clips).permute(2, 0, 1, 3, 4).flatten(0, 1)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, frames, *size) to logits (B, num_classes)."""
@@ -140,11 +165,11 @@ class CLSTM(nn.Module):
                 f"(B, {', '.join(map(str, expected))}); resize them or change frames and size."
             )
         x = clips.permute(2, 0, 1, 3, 4).flatten(0, 1)
-        for index, layer in enumerate(self.layers):
+        for index in range(len(self.layers)):
             if index:
                 x = self.dropout(x)
             norm = self.norms[min(index, len(self.norms) - 1)]
-            x = F.max_pool2d(norm(layer(x, self.frames)), 2)
+            x = F.max_pool2d(norm(self._layer(index, x)), 2)
         x = x.unflatten(0, (self.frames, -1)).transpose(0, 1)
         if self.head == "sequence":
             return self.linear(x.flatten(1))

@@ -3,6 +3,8 @@
 Sub-modules carry the names of the usual PyTorch state dict, so published weights load key for key.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ INCEPTION = {
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
 
+NARROW = 0.32  # the width at which it has as many parameters as the C-LSTM, 1.3 million
+
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's "SAME" padding of one axis: zeros (before, after) that give ceil(size / stride).
@@ -30,9 +34,24 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _pad_same(x: Tensor, kernel: tuple, stride: tuple) -> tuple[Tensor, tuple[int, int, int]]:
+def causal_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros (before, after) that give ceil(size / stride) outputs, none of which sees ahead.
+
+    Output t stands for the inputs from t stride to t stride + stride - 1 and sees up to the last of
+    these. Zeros come after only where the last output stands for inputs that are not there.
+    """
+    outputs = -(-size // stride)
+    before = max(kernel - stride, 0)
+    return before, max((outputs - 1) * stride + kernel - before - size, 0)
+
+
+def _pad(
+    x: Tensor, kernel: tuple, stride: tuple, causal: bool
+) -> tuple[Tensor, tuple[int, int, int]]:
     """Return the clip and the padding left to the operator: all of it where it is symmetric."""
     pads = [same_padding(*axis) for axis in zip(x.shape[2:], kernel, stride, strict=True)]
+    if causal:
+        pads[0] = causal_padding(x.shape[2], kernel[0], stride[0])
     if all(before == after for before, after in pads):
         return x, tuple(before for before, _ in pads)
     return F.pad(x, [p for pair in reversed(pads) for p in pair]), (0, 0, 0)
@@ -41,16 +60,19 @@ def _pad_same(x: Tensor, kernel: tuple, stride: tuple) -> tuple[Tensor, tuple[in
 class Unit3D(nn.Module):
     """Convolution with SAME padding, BatchNorm, ReLU; or, with ``bias``, the convolution alone."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride=(1, 1, 1), bias=False):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride=(1, 1, 1), bias=False, causal=False
+    ):
         """Take channel counts, one kernel size for all axes and the strides (t, y, x)."""
         super().__init__()
+        self.causal = causal
         self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, bias=bias)
         self.bn = None if bias else nn.BatchNorm3d(outputs, eps=1e-3, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, T, H, W) to (B, outputs, ceil(T / stride), ...)."""
         conv = self.conv3d
-        x, padding = _pad_same(x, conv.kernel_size, conv.stride)
+        x, padding = _pad(x, conv.kernel_size, conv.stride, self.causal)
         x = F.conv3d(x, conv.weight, conv.bias, conv.stride, padding)
         return x if self.bn is None else F.relu(self.bn(x), inplace=True)
 
@@ -58,30 +80,30 @@ class Unit3D(nn.Module):
 class MaxPool(nn.Module):
     """Max-pooling with SAME padding. Inputs are at least 0, so padding with zeros is neutral."""
 
-    def __init__(self, kernel: tuple[int, int, int], stride: tuple[int, int, int]):
+    def __init__(self, kernel: tuple[int, int, int], stride: tuple[int, int, int], causal=False):
         """Take kernel and stride as (t, y, x)."""
         super().__init__()
-        self.kernel, self.stride = kernel, stride
+        self.kernel, self.stride, self.causal = kernel, stride, causal
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, T, H, W) to (B, C, ceil(T / stride), ...)."""
-        x, padding = _pad_same(x, self.kernel, self.stride)
+        x, padding = _pad(x, self.kernel, self.stride, self.causal)
         return F.max_pool3d(x, self.kernel, self.stride, padding)
 
 
 class Inception(nn.Module):
     """Four branches side by side: 1x1x1; 1x1x1 then 3x3x3, twice; max-pool then 1x1x1."""
 
-    def __init__(self, inputs: int, outputs: tuple[int, ...]):
+    def __init__(self, inputs: int, outputs: tuple[int, ...], causal=False):
         """Take the input channels and the six output channels in the order of `INCEPTION`."""
         super().__init__()
         b0, b1a, b1b, b2a, b2b, b3b = outputs
         self.b0 = Unit3D(inputs, b0, 1)
         self.b1a = Unit3D(inputs, b1a, 1)
-        self.b1b = Unit3D(b1a, b1b, 3)
+        self.b1b = Unit3D(b1a, b1b, 3, causal=causal)
         self.b2a = Unit3D(inputs, b2a, 1)
-        self.b2b = Unit3D(b2a, b2b, 3)
-        self.b3a = MaxPool((3, 3, 3), (1, 1, 1))
+        self.b2b = Unit3D(b2a, b2b, 3, causal=causal)
+        self.b3a = MaxPool((3, 3, 3), (1, 1, 1), causal)
         self.b3b = Unit3D(inputs, b3b, 1)
         self.channels = b0 + b1b + b2b + b3b
 
@@ -125,8 +147,11 @@ class I3D(nn.Module):
 
     ``spatial_strides`` are those of Conv3d_1a and of the pools 2a, 3a, 4a, 5a; ``width`` scales
     every channel count (rounded, at least 1); ``dropout`` applies before the last convolution.
-    ``pooling`` is how the map of Mixed_5c becomes one vector: "global", its plain mean, or "pairs",
-    as in the original (see `PairAverage`). Impossible arguments and inputs raise ValueError.
+    ``head`` is how the map of Mixed_5c becomes the vector that the last layer sees: "average", its
+    plain mean; "pairs", as in the original (see `PairAverage`); or, as a control, C-LSTM's
+    "sequence": all of it flattened, for clips of ``frames`` and ``size`` alone. ``causal``, another
+    control, pads time on the left only: no activation sees a frame later than the last of those
+    that it stands for. Impossible arguments and inputs raise ValueError.
     """
 
     def __init__(
@@ -137,7 +162,10 @@ class I3D(nn.Module):
         dropout: float = 0.5,
         spatial_strides: tuple[int, int, int, int, int] = (2, 2, 2, 2, 2),
         temporal_strides: tuple[int, int, int] = (1, 2, 1),
-        pooling: str = "global",
+        head: str = "average",
+        causal: bool = False,
+        frames: int = 16,
+        size: tuple[int, int] = (224, 224),
     ):
         """Build the network with PyTorch's default initialisation."""
         super().__init__()
@@ -155,33 +183,46 @@ class I3D(nn.Module):
                 f"temporal_strides is {temporal_strides}: give three whole numbers of at least 1, "
                 "for Conv3d_1a and the max-pools 4a and 5a."
             )
-        if pooling not in ("global", "pairs"):
-            raise ValueError(f'pooling is {pooling!r}: choose "global" or "pairs".')
+        if head not in ("average", "pairs", "sequence"):
+            raise ValueError(f'head is {head!r}: choose "average", "pairs" or "sequence".')
 
         def scaled(channels: int) -> int:
             return max(1, round(channels * width))
 
         s1, s2, s3, s4, s5 = spatial_strides
         t1, t4, t5 = temporal_strides
-        self.Conv3d_1a_7x7 = Unit3D(3, scaled(64), 7, (t1, s1, s1))
+        self.Conv3d_1a_7x7 = Unit3D(3, scaled(64), 7, (t1, s1, s1), causal=causal)
         self.MaxPool3d_2a_3x3 = MaxPool((1, 3, 3), (1, s2, s2))
         self.Conv3d_2b_1x1 = Unit3D(scaled(64), scaled(64), 1)
-        self.Conv3d_2c_3x3 = Unit3D(scaled(64), scaled(192), 3)
+        self.Conv3d_2c_3x3 = Unit3D(scaled(64), scaled(192), 3, causal=causal)
         pools = {
             "Mixed_3b": ("MaxPool3d_3a_3x3", MaxPool((1, 3, 3), (1, s3, s3))),
-            "Mixed_4b": ("MaxPool3d_4a_3x3", MaxPool((3, 3, 3), (t4, s4, s4))),
-            "Mixed_5b": ("MaxPool3d_5a_2x2", MaxPool((2, 2, 2), (t5, s5, s5))),
+            "Mixed_4b": ("MaxPool3d_4a_3x3", MaxPool((3, 3, 3), (t4, s4, s4), causal)),
+            "Mixed_5b": ("MaxPool3d_5a_2x2", MaxPool((2, 2, 2), (t5, s5, s5), causal)),
         }
         channels = scaled(192)
         for name, outputs in INCEPTION.items():
             if name in pools:
                 self.add_module(*pools[name])
-            module = Inception(channels, tuple(map(scaled, outputs)))
+            module = Inception(channels, tuple(map(scaled, outputs)), causal)
             self.add_module(name, module)
             channels = module.channels
-        self.avg_pool = nn.AdaptiveAvgPool3d(1) if pooling == "global" else PairAverage()
-        self.dropout = nn.Dropout(dropout)
-        self.logits = Unit3D(channels, num_classes, 1, bias=True)
+        self.fits = None
+        if head == "sequence":
+            self.fits = (3, frames, *size)
+            kept = [frames, *size]
+            for strides in ((t1, t4, t5), spatial_strides, spatial_strides):
+                axis = kept.pop(0)
+                for stride in strides:
+                    axis = -(-axis // stride)
+                kept.append(axis)
+            self.flatten = nn.Flatten()
+            self.dropout = nn.Dropout(dropout)
+            self.logits = nn.Linear(channels * math.prod(kept), num_classes)
+        else:
+            self.avg_pool = nn.AdaptiveAvgPool3d(1) if head == "average" else PairAverage()
+            self.dropout = nn.Dropout(dropout)
+            self.logits = Unit3D(channels, num_classes, 1, bias=True)
 
     @property
     def gradcam_layer(self) -> nn.Module:
@@ -193,6 +234,12 @@ class I3D(nn.Module):
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ValueError(
                 f"I3D got input of shape {tuple(clips.shape)}: give clips as (B, 3, T, H, W)."
+            )
+        if self.fits not in (None, tuple(clips.shape[1:])):
+            raise ValueError(
+                f'I3D got input of shape {tuple(clips.shape)}: with the head "sequence" this one '
+                f"was built for clips of (B, {', '.join(map(str, self.fits))}); resize them or "
+                "change frames and size."
             )
         x = clips.contiguous(memory_format=torch.channels_last_3d)
         for module in self.children():  # in the order in which they were added

