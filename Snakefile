@@ -37,7 +37,8 @@ os.environ.update(
 ASIDE = [("cue-marker", "intervene"), ("cue-order", "intervene"), ("kth-mini", "observe")]
 ASIDE = ASIDE if dataset == "something-mini" else []
 studies = {dataset: study, **{name: study.beside(name) for name, _ in ASIDE}}
-stages = [*((dataset, stage) for stage in study.stages), *ASIDE]
+stages = [(dataset, name) for name, stage in study.stages.items() if not stage.control]
+stages += ASIDE
 
 
 def done(name, stage):

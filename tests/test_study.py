@@ -24,7 +24,7 @@ from vidlib.study import open_study
 # --- keys
 
 
-STAGES = tuple(stages_of("something-mini"))
+STAGES = tuple(n for n, stage in stages_of("something-mini").items() if not stage.control)
 
 
 def keys(study):

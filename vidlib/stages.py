@@ -24,7 +24,7 @@ from vidlib.datasets import (
     read_index,
     render_dataset,
 )
-from vidlib.models.store import NETWORKS
+from vidlib.variants import NETWORKS, VARIANTS
 
 
 def render(p, inputs, folder: Path, dataset: str) -> None:
@@ -117,53 +117,29 @@ def intervene(p, inputs, folder: Path) -> None:
     shutil.rmtree(folder / "training")
 
 
-def i3d_arguments(p, classes: int) -> dict:
-    """Return how a profile's I3D is built."""
-    return {
-        "num_classes": classes,
-        "width": p.i3d_width,
-        "dropout": p.i3d_dropout,
-        "spatial_strides": p.i3d_strides,
-    }
-
-
-def clstm_arguments(p, classes: int) -> dict:
-    """Return how a profile's C-LSTM is built."""
-    return {
-        "num_classes": classes,
-        "frames": p.frames,
-        "size": (p.size, p.size),
-        "layers": len(p.clstm_strides),
-        "hidden": p.clstm_hidden,
-        "stride": p.clstm_strides,
-    }
-
-
-ARGUMENTS = {"i3d": i3d_arguments, "clstm": clstm_arguments}
-
-
 def train(p, inputs, folder: Path, network: str) -> None:
-    """Train one network from scratch; keep its weights and learning curves."""
+    """Train one network, or a control; keep its weights and learning curves."""
     from vidlib.data.clips import load_clips
     from vidlib.models.store import build_network, save_network
     from vidlib.training import fit
 
     clips = load_clips(inputs["prepare"])
-    arguments = ARGUMENTS[network](p, len(clips.classes))
+    variant = VARIANTS[network]
+    arguments = variant.arguments(p, len(clips.classes))
     torch.manual_seed(p.seed)
-    net = build_network(network, arguments)
+    net = variant.start(arguments) if variant.start else build_network(variant.family, arguments)
     history = fit(
         net,
         clips.split("train"),
         clips.split("validation"),
         folder,
-        epochs=getattr(p, f"{network}_epochs"),
+        epochs=getattr(p, f"{variant.family}_epochs"),
         batch_size=p.batch_size,
-        lr=getattr(p, f"{network}_lr"),
+        lr=getattr(p, f"{variant.family}_lr"),
         weight_decay=p.weight_decay,
         seed=p.seed,
     )
-    save_network(net, folder, network, arguments)
+    save_network(net, folder, variant.family, arguments)
     pd.DataFrame(history).to_parquet(folder / "history.parquet")
     (folder / "last.ckpt").unlink(missing_ok=True)
 
@@ -304,6 +280,7 @@ class Stage:
     fields: those of the profile that it uses; it sees no others. upstream: stages whose results it
     reads; "files" is the data set itself, rendered or the original. modules: vidlib modules it uses
     beside those that its code imports. helpers: functions that it calls without importing them.
+    control: whether it is of a control, which nothing else waits for.
     """
 
     run: Callable
@@ -311,6 +288,7 @@ class Stage:
     upstream: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     helpers: tuple[Callable, ...] = ()
+    control: bool = False
 
 
 def stages_of(dataset: str) -> dict[str, Stage]:
@@ -346,28 +324,29 @@ def stages_of(dataset: str) -> dict[str, Stage]:
     if one.planted:
         fields = ("cue_epochs", "gate_batch_size", "gate_lr", "weight_decay", "seed")
         stages["intervene"] = Stage(intervene, fields, ("files", "prepare"))
-    own = {
-        "i3d": ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_epochs", "i3d_lr"),
-        "clstm": ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_epochs", "clstm_lr"),
-    }
     shared = ("batch_size", "weight_decay", "seed")
     masks = ("mask_l1", "mask_tv", "mask_iterations", "mask_lr", "explained_clips", "seed")
-    for name, (module, _) in NETWORKS.items():
+    for name, variant in VARIANTS.items():
+        control = bool(variant.differs)
         stages[f"train-{name}"] = Stage(
             functools.partial(train, network=name),
-            (*own[name], *shared),
+            (*variant.fields, f"{variant.family}_epochs", f"{variant.family}_lr", *shared),
             ("prepare",),
-            (module,),
-            (ARGUMENTS[name],),
+            (f"vidlib.models.{variant.family}",),
+            (variant.arguments, *variant.helpers),
+            control,
         )
         trained = ("prepare", f"train-{name}")
-        stages[f"evaluate-{name}"] = Stage(functools.partial(evaluate, network=name), (), trained)
+        stages[f"evaluate-{name}"] = Stage(
+            functools.partial(evaluate, network=name), (), trained, control=control
+        )
         stages[f"explain-{name}"] = Stage(
             functools.partial(explain, dataset=dataset, network=name),
             masks,
             ("files", *trained),
             judges,
             (chosen_clips, observer_of, function_of),
+            control,
         )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in NETWORKS)
     stages["compare"] = Stage(compare, (), seen)

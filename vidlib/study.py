@@ -34,7 +34,8 @@ from vidlib.keys import code_hash, folder_hash, folder_state, module_hashes
 from vidlib.models.store import build_network, load_network
 from vidlib.profiles import overridden, resolve_profile, unknown
 from vidlib.rendered.truth import Truth
-from vidlib.stages import ARGUMENTS, Stage, stages_of
+from vidlib.stages import Stage, stages_of
+from vidlib.variants import NETWORKS, VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
@@ -65,9 +66,10 @@ class Study:
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides)
         self._refuse_impossible_counts()
-        for network, arguments in ARGUMENTS.items():
-            with torch.device("meta"):
-                build_network(network, arguments(self.profile, 2))  # impossible sizes stop here
+        for network in NETWORKS:
+            variant = VARIANTS[network]
+            with torch.device("meta"):  # impossible sizes stop here
+                build_network(variant.family, variant.arguments(self.profile, 2))
         self._keys: dict[str, str] = {}
 
     def _refuse_impossible_counts(self) -> None:
@@ -267,7 +269,7 @@ class Study:
         return load_clips(self.ensure("prepare")).split(split)
 
     def network(self, name: str) -> torch.nn.Module:
-        """Return a trained network, "i3d" or "clstm", in eval mode."""
+        """Return a trained network, one of `vidlib.variants.VARIANTS`, in eval mode."""
         return load_network(self.ensure(f"train-{name}"))
 
     def explained(self) -> Clips:

@@ -1,0 +1,81 @@
+"""The controls: each differs from its family's network in the one thing that it says."""
+
+import pytest
+import torch
+
+from vidlib.models.store import build_network
+from vidlib.profiles import PROFILES
+from vidlib.stages import stages_of
+from vidlib.study import open_study
+from vidlib.variants import NETWORKS, VARIANTS, parameters
+
+SMALL = {"train_clips": 1, "validation_clips": 1, "clstm_epochs": 1, "gate_batch_size": 2}
+
+
+def built(name, profile):
+    variant = VARIANTS[name]
+    arguments = variant.arguments(PROFILES[profile], 16)
+    with torch.device("meta"):
+        return build_network(variant.family, arguments), arguments
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_can_be_built_at_every_profile(name, profile):
+    p = PROFILES[profile]
+    network, _ = built(name, profile)
+    clips = torch.zeros(1, 3, p.frames, p.size, p.size, device="meta")
+    assert network.eval()(clips).shape == (1, 16)
+
+
+def test_a_control_differs_in_what_it_says():
+    def changed(name):
+        own = VARIANTS[VARIANTS[name].family].arguments(PROFILES["quick"], 16)
+        return {k: v for k, v in built(name, "quick")[1].items() if own.get(k) != v}
+
+    assert NETWORKS == ("i3d", "clstm") and not changed("i3d") and not changed("clstm")
+    assert changed("i3d-causal") == {"causal": True}
+    assert changed("i3d-sequence") == {"head": "sequence", "frames": 16, "size": (56, 56)}
+    assert changed("clstm-average") == {"head": "average"}
+    assert changed("clstm-bidirectional") == {"bidirectional": True}
+    assert changed("clstm-4") == {"layers": 4, "stride": (2, 1, 1, 1)}
+    assert changed("clstm-5") == {"layers": 5, "stride": (1, 1, 1, 1, 1)}
+    assert changed("i3d-narrow").keys() == {"width"}
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_the_narrow_i3d_has_the_parameters_of_the_clstm(profile):
+    counts = [parameters(VARIANTS[n].family, built(n, profile)[1]) for n in ("i3d-narrow", "clstm")]
+    assert abs(counts[0] / counts[1] - 1) < 0.03
+
+
+def test_full_networks_are_the_published_ones():
+    assert built("clstm-5", "full")[1]["stride"] == (2, 2, 1, 1, 1)
+    for name, count in (("i3d", 12_465_614), ("clstm", 1_324_142)):
+        assert parameters(name, VARIANTS[name].arguments(PROFILES["full"], 174)) == count
+
+
+def test_controls_go_through_the_same_stages_and_the_book_does_not_wait_for_them():
+    stages = stages_of("something-mini")
+    for name, variant in VARIANTS.items():
+        for step in ("train", "evaluate", "explain"):
+            assert stages[f"{step}-{name}"].control == bool(variant.differs)
+        own = stages[f"train-{variant.family}"]
+        assert set(own.fields) <= set(stages[f"train-{name}"].fields)
+    assert not any(stages[name].control for name in stages["compare"].upstream)
+
+
+def test_a_control_is_trained_and_evaluated(tmp_path):
+    study = open_study("something-mini", "smoke", SMALL, runs=tmp_path)
+    table = study.table("evaluate-clstm-bidirectional", "summary")
+    assert table["top1"].between(0, 1).all()
+    assert study.network("clstm-bidirectional").bidirectional
+    made = {p.parent.parent.name for p in tmp_path.rglob("provenance.json")}
+    assert "train-clstm" not in made
+
+
+def test_kinetics_weights_that_are_not_there_stop_with_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDLIB_CACHE", str(tmp_path / "empty"))
+    study = open_study("something-mini", "smoke", SMALL, runs=tmp_path / "runs")
+    with pytest.raises(FileNotFoundError, match="download_kinetics_i3d"):
+        study.ensure("train-i3d-kinetics")
