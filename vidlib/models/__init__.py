@@ -1,5 +1,6 @@
 """The two networks under study: (B, 3, T, H, W) float in [-1, 1] -> logits (B, K)."""
 
+from vidlib.models.anatomy import layer_costs, temporal_reach
 from vidlib.models.clstm import CLSTM
 from vidlib.models.i3d import I3D
 from vidlib.models.kinetics import (
@@ -15,5 +16,7 @@ __all__ = [
     "WeightsError",
     "download_kinetics_i3d",
     "kinetics_classes",
+    "layer_costs",
     "load_kinetics_i3d",
+    "temporal_reach",
 ]

@@ -46,7 +46,8 @@ def layer_costs(network: nn.Module, clip: Tensor) -> pd.DataFrame:
     parts = {}
     for name, module in network.named_children():
         members = module.named_children() if isinstance(module, nn.ModuleList) else ()
-        parts |= {f"{name}.{k}": member for k, member in members} or {name: module}
+        if not isinstance(module, (nn.Dropout, nn.Identity, nn.Flatten)):
+            parts |= {f"{name}.{k}": member for k, member in members} or {name: module}
 
     def record(name):
         def hook(_module, _inputs, output):

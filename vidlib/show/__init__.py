@@ -1,5 +1,6 @@
 """Figures for notebooks and the book: clips that play, charts that read in both themes."""
 
+from vidlib.show.anatomy import costs_chart, reach_chart
 from vidlib.show.chart import COLOURS, Chart, chart
 from vidlib.show.figures import (
     TITLES,
@@ -10,7 +11,6 @@ from vidlib.show.figures import (
     explanation_player,
     frames_after,
     landscape_chart,
-    layer_table,
     learning_curves,
     mask_chart,
     reversal_table,
@@ -41,17 +41,18 @@ __all__ = [
     "clips_player",
     "confusion",
     "contact_sheet",
+    "costs_chart",
     "difference_chart",
     "explanation_player",
     "frames_after",
     "landscape_chart",
-    "layer_table",
     "learning_curves",
     "mask_chart",
     "native_clip",
     "outlined",
     "overlay",
     "player",
+    "reach_chart",
     "reversal_table",
     "right_and_wrong_player",
     "shares_chart",

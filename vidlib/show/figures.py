@@ -175,34 +175,6 @@ def right_and_wrong_player(clips: Clips, guesses: pd.DataFrame, each: int = 4) -
     return clips_player(clips.subset(some.index.to_numpy()), titles=titles, caption=caption)
 
 
-def layer_table(network: torch.nn.Module, clip: torch.Tensor, depth: int = 1) -> pd.DataFrame:
-    """Return name, output shape and parameters of a network's modules down to a depth.
-
-    clip: (1, 3, T, H, W). Shapes leave the first dimension out: the batch or, where a network lays
-    them together, batch and frames.
-    """
-    rows, hooks = {}, []
-
-    def record(name):
-        def hook(module, _, output):
-            output = output[0] if isinstance(output, tuple) else output
-            count = sum(p.numel() for p in module.parameters())
-            rows[name] = {"layer": name, "output": tuple(output.shape[1:]), "parameters": count}
-
-        return hook
-
-    for name, module in network.named_modules():
-        if name and name.count(".") < depth:
-            hooks.append(module.register_forward_hook(record(name)))
-    try:
-        with torch.inference_mode():
-            network(clip)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return pd.DataFrame(rows.values())
-
-
 def bars_by_network(
     clips: pd.DataFrame, measures: Sequence[str], axis: str, reference: float | None = None
 ) -> Chart:
