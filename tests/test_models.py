@@ -84,6 +84,7 @@ def test_same_padding_by_hand(size, kernel, stride, pads):
         (5, 33, (2, 2, 2, 2, 2), {}, (3, 2, 2)),
         (64, 56, QUICK, {"temporal_strides": (2, 2, 2)}, (8, 7, 7)),  # the original
         (9, 56, QUICK, {"temporal_strides": (2, 2, 2)}, (2, 7, 7)),
+        (32, 56, QUICK, {"temporal_strides": (2, 2, 2)}, (4, 7, 7)),  # the authors' for KTH
     ],
 )
 def test_i3d_halves_time_once_and_the_original_thrice(frames, pixels, strides, options, expected):
@@ -339,6 +340,38 @@ def test_clstm_equals_the_plain_reference(size, stride, options):
         torch.testing.assert_close(
             net.float()(clips.float()).double(), expected, atol=1e-5, rtol=1e-5
         )
+
+
+def gradients_of(score, net, clips):
+    found = torch.autograd.grad(score.square().sum(), [clips, *net.parameters()])
+    return [one / one.abs().max().clamp(min=1e-12) for one in found]
+
+
+@pytest.mark.parametrize("options", [{}, {"causal": True}])
+def test_gradients_of_i3d_are_those_of_the_plain_reference(options):
+    net = randomised(I3D(5, width=1 / 32, spatial_strides=QUICK, **options))
+    clips = random_clips(2, 3, 8, 24, 24).requires_grad_()
+    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    expected = reference_i3d(state, clips, QUICK, (1, 2, 1), "average", **options)
+    torch.testing.assert_close(
+        gradients_of(net(clips), net, clips),
+        gradients_of(expected, net, clips),
+        atol=1e-8,
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"shared_norm": True}])
+def test_gradients_of_clstm_are_those_of_the_plain_reference(options):
+    net = randomised(CLSTM(5, frames=4, size=(16, 18), layers=2, hidden=3, stride=1, **options))
+    clips = random_clips(2, 3, 4, 16, 18).requires_grad_()
+    expected = reference_clstm(net, clips, (1, 1), 3)
+    torch.testing.assert_close(
+        gradients_of(net(clips), net, clips),
+        gradients_of(expected, net, clips),
+        atol=1e-8,
+        rtol=1e-6,
+    )
 
 
 def test_clstm_norms_are_one_or_one_per_layer():
