@@ -37,8 +37,7 @@ os.environ.update(
 ASIDE = [("cue-marker", "intervene"), ("cue-order", "intervene"), ("kth-mini", "observe")]
 ASIDE = ASIDE if dataset == "something-mini" else []
 studies = {dataset: study, **{name: study.beside(name) for name, _ in ASIDE}}
-stages = [(dataset, name) for name, stage in study.stages.items() if not stage.control]
-stages += ASIDE
+stages = [*((dataset, stage) for stage in study.main_stages), *ASIDE]
 
 
 def done(name, stage):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from vidlib.models import CLSTM, I3D, layer_costs, temporal_reach
 from vidlib.show import costs_chart, reach_chart
@@ -34,15 +35,18 @@ def test_costs_by_hand():
     assert (costs["gflop"] * 1e9).tolist() == pytest.approx([2 * 9 * 80, 2 * 80 * 7])
 
 
-@pytest.mark.parametrize("name", ["i3d", "clstm"])
+@pytest.mark.parametrize("name", ["i3d", "clstm", "both ways"])
 def test_all_parameters_are_somebodys(name):
     net = {
         "i3d": lambda: I3D(5, width=1 / 16, spatial_strides=(2, 2, 2, 1, 1)),
         "clstm": lambda: CLSTM(5, frames=4, size=(24, 24), hidden=3, stride=1),
+        "both ways": lambda: CLSTM(5, frames=4, size=(24, 24), stride=1, bidirectional=True),
     }[name]().eval()
     costs = layer_costs(net, torch.zeros(1, 3, 4, 24, 24))
     assert costs["parameters"].sum() == sum(p.numel() for p in net.parameters())
-    assert costs["gflop"].sum() > 0
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 3, 4, 24, 24))
+    assert costs["gflop"].sum() * 1e9 == pytest.approx(counter.get_total_flops())
     if name == "clstm":
         assert costs["layer"].tolist() == [
             *(f"{part}.{k}" for k in range(3) for part in ("layers", "norms")), "linear",
@@ -59,9 +63,14 @@ def test_reach_by_hand():
 
 
 def test_reach_leaves_the_network_as_it_was():
-    net = Two()
-    temporal_reach(net, torch.rand(1, 3, 5, 2, 2))
-    assert not net.conv._forward_hooks and net.training
+    """In training BatchNorm would mix the frames, and remember the clip."""
+    net = CLSTM(4, frames=5, size=(24, 24), hidden=3, stride=1)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    reach = temporal_reach(net, torch.rand(1, 3, 5, 24, 24))
+    layer_costs(net, torch.rand(1, 3, 5, 24, 24))
+    assert np.array_equal(reach, np.tril(np.ones((5, 5), bool)))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert net.training and net.norms[0].training and not net.gradcam_layer._forward_hooks
     assert all(p.grad is None for p in net.parameters())
 
 

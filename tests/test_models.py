@@ -10,7 +10,7 @@ from torch import nn
 
 from vidlib.models import CLSTM, I3D
 from vidlib.models.anatomy import temporal_reach
-from vidlib.models.i3d import NARROW, causal_padding, same_padding
+from vidlib.models.i3d import causal_padding, same_padding
 
 QUICK = (2, 2, 2, 1, 1)
 
@@ -328,6 +328,7 @@ def reference_clstm(net, clips, strides, hidden):
         ((24, 20), (2, 1), {"layers": 2, "bidirectional": True}),
         ((24, 20), (2, 1), {"layers": 2, "bidirectional": True, "head": "average"}),
         ((64, 64), (1, 1, 1, 1, 1), {"layers": 5}),
+        ((36, 33), (1, 1, 1, 1), {"layers": 4}),
     ],
 )
 def test_clstm_equals_the_plain_reference(size, stride, options):
@@ -427,12 +428,14 @@ def test_the_controls_have_the_capacity_they_claim():
     def count(net):
         return sum(p.numel() for p in net.parameters())
 
-    narrow = count(I3D(174, width=NARROW))
-    assert abs(narrow / 1_324_142 - 1) < 0.02
     assert count(I3D(174, causal=True)) == count(I3D(174))
     deep = CLSTM(174, layers=5, stride=(2, 2, 1, 1, 1))
     assert len(deep.layers) == len(deep.norms) == 5
+    # The paper's for KTH: gates of 3 and of 32 channels, each with those of h; norms; the linear
+    # layer on 32 steps of 32 maps of 7 by 10 (120 and 160 halved four times).
     kth = CLSTM(6, frames=32, size=(120, 160), layers=2, hidden=32, dropout=0.5)
+    gates = (3 + 32) * 128 * 25 + 128 + (32 + 32) * 128 * 25 + 128
+    assert count(kth) == gates + 2 * 64 + 32 * 32 * 7 * 10 * 6 + 6 and kth.dropout.p == 0.5
     assert kth(torch.zeros(1, 3, 32, 120, 160)).shape == (1, 6)
 
 
@@ -457,6 +460,15 @@ def test_clstm_looks_back_only_and_i3d_both_ways():
     [
         (lambda: I3D(0), "num_classes is 0"),
         (lambda: I3D(2, width=0), "width is 0: it must be above 0"),
+        (lambda: I3D(2, width=math.nan), "width is nan: it must be above 0"),
+        (lambda: I3D(2, spatial_strides=(2.5, 2, 2, 2, 2)), "give five whole numbers"),
+        (lambda: I3D(2, spatial_strides=2), "spatial_strides is 2: give five whole numbers"),
+        (lambda: I3D(2, head="sequence", frames=0), "frames is 0 and size"),
+        (
+            lambda: I3D(2, head="sequence", size=32),
+            "size 32: give whole numbers of at least 1, two",
+        ),
+        (lambda: CLSTM(2, size=224), "size is 224: give height and width"),
         (lambda: I3D(2, spatial_strides=(2, 2, 2)), "give five whole numbers"),
         (lambda: I3D(2, temporal_strides=(2, 2)), "give three whole numbers of at least 1"),
         (

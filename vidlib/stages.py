@@ -24,7 +24,7 @@ from vidlib.datasets import (
     read_index,
     render_dataset,
 )
-from vidlib.variants import NETWORKS, VARIANTS
+from vidlib.variants import STUDIED, VARIANTS
 
 
 def render(p, inputs, folder: Path, dataset: str) -> None:
@@ -264,7 +264,7 @@ def compare(p, inputs, folder: Path) -> None:
     from vidlib.compare.explanations import table_2
 
     first, second = [], []
-    for network in NETWORKS:
+    for network in STUDIED:
         summary = pd.read_parquet(inputs[f"evaluate-{network}"] / "summary.parquet")
         first.append(summary.assign(network=network))
         clips = pd.read_parquet(inputs[f"explain-{network}"] / "clips.parquet")
@@ -332,7 +332,7 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             functools.partial(train, network=name),
             (*variant.fields, f"{variant.family}_epochs", f"{variant.family}_lr", *shared),
             ("prepare",),
-            (f"vidlib.models.{variant.family}",),
+            variant.modules,
             (variant.arguments, *variant.helpers),
             control,
         )
@@ -348,6 +348,6 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             (chosen_clips, observer_of, function_of),
             control,
         )
-    seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in NETWORKS)
+    seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)
     stages["compare"] = Stage(compare, (), seen)
     return stages

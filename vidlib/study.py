@@ -35,11 +35,12 @@ from vidlib.models.store import build_network, load_network
 from vidlib.profiles import overridden, resolve_profile, unknown
 from vidlib.rendered.truth import Truth
 from vidlib.stages import Stage, stages_of
-from vidlib.variants import NETWORKS, VARIANTS
+from vidlib.variants import STUDIED, VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
 HOW_TO_GET = {"something": something.HOW_TO_GET, "kth": kth.HOW_TO_GET}
+OWN = ("vidlib.stages", "vidlib.datasets", "vidlib.variants")  # whose functions stages call
 RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless")
 
 
@@ -66,10 +67,8 @@ class Study:
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides)
         self._refuse_impossible_counts()
-        for network in NETWORKS:
-            variant = VARIANTS[network]
-            with torch.device("meta"):  # impossible sizes stop here
-                build_network(variant.family, variant.arguments(self.profile, 2))
+        for network in STUDIED:
+            self._refuse_impossible_network(network)
         self._keys: dict[str, str] = {}
 
     def _refuse_impossible_counts(self) -> None:
@@ -95,6 +94,21 @@ class Study:
                 f"gate_batch_size is {p.gate_batch_size}, more than the {seen} clips that it is "
                 "taken from: lower it or render more"
             )
+
+    def _refuse_impossible_network(self, network: str) -> None:
+        """Raise what building a network raises; FileNotFoundError without weights to start from."""
+        variant = VARIANTS[network]
+        arguments = variant.arguments(self.profile, 2)
+        if variant.start:
+            variant.start(arguments)
+        else:
+            with torch.device("meta"):
+                build_network(variant.family, arguments)
+
+    @property
+    def main_stages(self) -> list[str]:
+        """The stages that the book is made of: all but those of controls."""
+        return [name for name, stage in self.stages.items() if not stage.control]
 
     def beside(self, dataset: str) -> "Study":
         """Return the study of another data set at the same profile, with the same overrides.
@@ -197,6 +211,8 @@ class Study:
         path = self.path(stage)
         if self.is_current(stage):
             return path
+        if self._stage(stage).control:
+            self._refuse_impossible_network(stage.partition("-")[2])
         inputs = {name: self.ensure(name) for name in self._stage(stage).upstream}
         partial = path.with_name(f"{path.name}.partial")
         partial.mkdir(parents=True, exist_ok=True)
@@ -227,7 +243,7 @@ class Study:
             )
 
     def _refuse_changed_code(self, stage: str) -> None:
-        names = [*self._ingredients(stage)["modules"], "vidlib.stages"]
+        names = [*self._ingredients(stage)["modules"], *OWN]
         files = [ROOT.joinpath(*name.split(".")) for name in names]
         files = [f / "__init__.py" if f.is_dir() else f.with_suffix(".py") for f in files]
         changed = [str(f.relative_to(ROOT)) for f in files if f.stat().st_mtime > IMPORTED]

@@ -1,10 +1,25 @@
 """What networks are made of: sizes, costs, and which frames their activations depend on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+
+@contextmanager
+def _evaluated(network: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode and back: BatchNorm in training mixes frames, and remembers."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def temporal_reach(network: nn.Module, clips: Tensor, layer: nn.Module | None = None) -> np.ndarray:
@@ -21,7 +36,7 @@ def temporal_reach(network: nn.Module, clips: Tensor, layer: nn.Module | None = 
     )
     clips = clips.detach().requires_grad_()
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), _evaluated(network):
             network(clips)
     finally:
         handle.remove()
@@ -59,7 +74,7 @@ def layer_costs(network: nn.Module, clip: Tensor) -> pd.DataFrame:
         hooks.append(module.register_forward_hook(record(name)))
     counter = FlopCounterMode(display=False)
     try:
-        with torch.no_grad(), counter:
+        with torch.no_grad(), _evaluated(network), counter:
             network(clip)
     finally:
         for hook in hooks:

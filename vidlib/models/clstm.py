@@ -103,6 +103,8 @@ class CLSTM(nn.Module):
                 f"stride is {stride}: give one whole number of at least 1, or one for each of the "
                 f"{layers} layers."
             )
+        if not isinstance(size, tuple | list) or len(size) != 2:
+            raise ValueError(f"size is {size}: give height and width.")
         height, width = size
         for s in strides:
             height, width = -(-height // s) // 2, -(-width // s) // 2

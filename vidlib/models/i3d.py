@@ -22,7 +22,14 @@ INCEPTION = {
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
 
-NARROW = 0.32  # the width at which it has as many parameters as the C-LSTM, 1.3 million
+
+def _whole(values, count: int) -> bool:
+    """Tell whether these are so many whole numbers of at least 1."""
+    return (
+        isinstance(values, tuple | list)
+        and len(values) == count
+        and all(type(value) is int and value >= 1 for value in values)
+    )
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -171,20 +178,25 @@ class I3D(nn.Module):
         super().__init__()
         if num_classes < 1:
             raise ValueError(f"num_classes is {num_classes}: it must be at least 1.")
-        if width <= 0:
+        if not 0 < width < math.inf:
             raise ValueError(f"width is {width}: it must be above 0 (1.0 is the published net).")
-        if len(spatial_strides) != 5 or any(s < 1 for s in spatial_strides):
+        if not _whole(spatial_strides, 5):
             raise ValueError(
                 f"spatial_strides is {spatial_strides}: give five whole numbers of at least 1, "
                 "for Conv3d_1a and the max-pools 2a, 3a, 4a and 5a."
             )
-        if len(temporal_strides) != 3 or any(s < 1 for s in temporal_strides):
+        if not _whole(temporal_strides, 3):
             raise ValueError(
                 f"temporal_strides is {temporal_strides}: give three whole numbers of at least 1, "
                 "for Conv3d_1a and the max-pools 4a and 5a."
             )
         if head not in ("average", "pairs", "sequence"):
             raise ValueError(f'head is {head!r}: choose "average", "pairs" or "sequence".')
+        if not _whole((frames,), 1) or not _whole(size, 2):
+            raise ValueError(
+                f"frames is {frames} and size {size}: give whole numbers of at least 1, two of "
+                "them for size."
+            )
 
         def scaled(channels: int) -> int:
             return max(1, round(channels * width))
@@ -231,7 +243,7 @@ class I3D(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
-        if clips.ndim != 5 or clips.shape[1] != 3:
+        if clips.ndim != 5 or clips.shape[1] != 3 or 0 in clips.shape:
             raise ValueError(
                 f"I3D got input of shape {tuple(clips.shape)}: give clips as (B, 3, T, H, W)."
             )

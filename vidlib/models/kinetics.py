@@ -177,9 +177,11 @@ def load_kinetics_i3d(
     that is not the file's the last layer is new, for fine-tuning, and the network in training mode;
     else it is in eval mode.
 
-    Raises FileNotFoundError where there are no weights, and `WeightsError`, with all that is
-    amiss, for a file that is refused or does not fit.
+    Raises ValueError as `I3D` does, FileNotFoundError where there are no weights, and
+    `WeightsError`, with all that is amiss, for a file that is refused or does not fit.
     """
+    if arguments.get("head") == "sequence":
+        raise ValueError('head is "sequence", which the weights have not: "average" or "pairs"')
     network, folder = I3D(**ORIGINAL | arguments), _cache_folder(cache)
     content = None if weights is None else _content(Path(weights))
     key = ARRAYS_SHA256 if content is None else hashlib.sha256(content).hexdigest()

@@ -69,8 +69,8 @@ def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
             row=1,
             col=column,
         )
-        own = (np.arange(steps) + 1) * frames / steps  # where what a step stands for ends
-        ahead = any(reach[t, int(np.ceil(own[t])) :].any() for t in range(steps))
+        stride = 2 ** round(np.log2(frames / steps))  # what a step stands for
+        ahead = any(reach[t, (t + 1) * stride :].any() for t in range(steps))
         told.append(f"{name} {'looks' if ahead else 'never looks'} ahead")
         fig.update_xaxes(title_text="frame", row=1, col=column)
     fig.update_yaxes(autorange="reversed")
