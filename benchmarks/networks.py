@@ -3,14 +3,17 @@
 On a GPU, where there is one, in bfloat16 as well.
 """
 
+import importlib
+
 import torch
 from _timing import compare
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.models.video import r3d_18, s3d
 
-import vidlib  # noqa: F401  (makes torchvision importable beside a CPU build of torch)
 from vidlib.models import CLSTM, I3D
+
+# Only now: vidlib makes torchvision importable beside a CPU build of torch.
+peer = importlib.import_module("torchvision.models.video")
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -110,9 +113,9 @@ for batch, size, width, hidden, stride in SETTINGS:
     assert difference < 1e-3, difference
     ours.train(), plain.train()
     i3d = I3D(16, width=width, **with_spatial_strides(size)).to(DEVICE)
-    peers = {"r3d_18": r3d_18(num_classes=16).to(DEVICE)}
+    peers = {"r3d_18": peer.r3d_18(num_classes=16).to(DEVICE)}
     if size >= 224:  # its last pooling wants maps of seven by seven
-        peers["s3d"] = s3d(num_classes=16).to(DEVICE)
+        peers["s3d"] = peer.s3d(num_classes=16).to(DEVICE)
     networks = {"C-LSTM, plain": plain, "C-LSTM": ours}
     networks |= {"I3D, channels first": ContiguousI3D(i3d), "I3D": i3d, **peers}
     for dtype in (None, torch.bfloat16) if GPU else (None,):
