@@ -109,8 +109,7 @@ def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence
 class Truth:
     """What is known of the clips of a rendered set.
 
-    clips: the table of clips, by clip_id. settings: what they were rendered with, as the seed.
-    Raises FileNotFoundError where root has no truth.
+    clips: the table of clips, by clip_id. Raises FileNotFoundError where root has no truth.
     """
 
     def __init__(self, root: Path):
@@ -120,7 +119,11 @@ class Truth:
                 f"{self.root} has no truth beside its clips: only rendered sets have one"
             )
         self.clips = pd.read_parquet(self.root / FOLDER / "clips.parquet").set_index("clip_id")
-        self.settings = json.loads((self.root / FOLDER / "settings.json").read_text())
+
+    @functools.cached_property
+    def settings(self) -> dict[str, object]:
+        """What the clips were rendered with, as the seed."""
+        return json.loads((self.root / FOLDER / "settings.json").read_text())
 
     @functools.cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:

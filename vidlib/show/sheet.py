@@ -35,7 +35,7 @@ class Sheet:
             rows.append(
                 '<tr><th scope="row" style="text-align:left;font-weight:normal;width:11em;'
                 f'padding:.1em .8em .1em 0">{title}</th><td style="padding:.1em 0">'
-                f'<img src="{address}" loading="lazy" style="width:100%" '
+                f'<img src="{address}" style="width:100%" '
                 f'alt="{self.frames} frames of a clip of: {title}"></td></tr>'
             )
         return (
