@@ -119,7 +119,7 @@ def test_one_notebook_alone_makes_what_it_needs(tmp_path):
         (("-p", "profle", "smoke"), "unknown parameter 'profle'"),
         (
             ("-p", "dataset", "ucf"),
-            "unknown dataset 'ucf'; allowed: something-mini, something, kth",
+            "unknown dataset 'ucf'; allowed: something-mini, kth-mini, cue-marker, cue-order,",
         ),
         (("-p", "mask_lr", "-1"), "mask_lr is -1: it must be above 0"),
     ],
