@@ -33,11 +33,12 @@ os.environ.update(
 )
 
 
-# What chapter 1 shows of other sets beside this one: (data set, last stage that it needs).
+# What chapter 1 shows of other sets beside this one: (data set, last stage that it needs). They come
+# first: in the chain below, a mark made anew has the stage after it looked at again.
 ASIDE = [("cue-marker", "intervene"), ("cue-order", "intervene"), ("kth-mini", "observe")]
 ASIDE = ASIDE if dataset == "something-mini" else []
 studies = {dataset: study, **{name: study.beside(name) for name, _ in ASIDE}}
-stages = [*((dataset, stage) for stage in study.main_stages), *ASIDE]
+stages = [*ASIDE, *((dataset, stage) for stage in study.main_stages)]
 
 
 def done(name, stage):
