@@ -99,7 +99,7 @@ with tempfile.TemporaryDirectory() as folder:
     print("  clips per second:", *(f"{len(index) / seconds:.0f}" for seconds in times.values()))
 
     # Rendering, on one core: how much of it is the encoder's, and the masks'.
-    make_folders(root / "scenes")
+    make_folders(root / "scenes", settings={})
 
     def composed():
         scenes = [compose(label, np.random.default_rng(label)) for label in CLASSES]
