@@ -8,7 +8,6 @@
 
 import os
 import shlex
-from vidlib.profiles import overridden
 from vidlib.study import open_study
 
 settings = dict(config)
@@ -17,11 +16,8 @@ profile = settings.pop("profile", "quick")
 study = open_study(dataset, profile, settings)
 study.require_truth()
 
-given = {"dataset": dataset, "profile": profile, **settings}
-PARAMETERS = shlex.join([word for k, v in given.items() for word in ("-p", k, str(v))])
 BUILD = f"_build/{dataset}/{study.name}"
 CHAPTERS = sorted(glob_wildcards("notebooks/{name,[0-9]+_.*}.md").name)
-PAGES = {**{name: f"notebooks/{name}.md" for name in CHAPTERS}, "index": "book/index.md"}
 CODE = sorted(str(p) for s in ("py", "js", "css") for p in Path("vidlib").rglob(f"*.{s}"))
 
 # glibc returns every large tensor to the system and asks for it again: C-LSTM takes twice as long.
@@ -33,12 +29,20 @@ os.environ.update(
 )
 
 
-# What chapter 1 shows of other sets beside this one: (data set, last stage that it needs). They come
-# first: in the chain below, a mark made anew has the stage after it looked at again.
-ASIDE = [("cue-marker", "intervene"), ("cue-order", "intervene"), ("kth-mini", "observe")]
-ASIDE = ASIDE if dataset == "something-mini" else []
-studies = {dataset: study, **{name: study.beside(name) for name, _ in ASIDE}}
-stages = [*ASIDE, *((dataset, stage) for stage in study.main_stages)]
+# Beside something-mini the book has a second part on kth-mini, and chapter 1 shows planted cues.
+# They come first: in the chain below, a mark made anew has the stage after it looked at again.
+beside = ["cue-marker", "cue-order", "kth-mini"] if dataset == "something-mini" else []
+studies = {name: study.beside(name) for name in beside} | {dataset: study}
+stages = [
+    (name, stage)
+    for name, one in studies.items()
+    for stage in (["intervene"] if name.startswith("cue-") else one.main_stages)
+]
+# The pages: data set and source of each.
+pages = {name: (dataset, f"notebooks/{name}.md") for name in CHAPTERS}
+pages["index"] = (dataset, "book/index.md")
+if "kth-mini" in beside:
+    pages |= {f"kth-mini/{name}": ("kth-mini", f"notebooks/{name}.md") for name in CHAPTERS[1:]}
 
 
 def done(name, stage):
@@ -47,14 +51,18 @@ def done(name, stage):
 
 
 def flags(name):
-    changes = overridden(profile, studies[name].profile)
-    changes = [f"--set={field}={value}" for field, value in changes.items()]
+    changes = [f"--set={field}={value}" for field, value in studies[name].overrides.items()]
     return shlex.join(["--dataset", name, "--profile", profile, *changes])
+
+
+def parameters(name):
+    given = {"dataset": name, "profile": profile, **studies[name].overrides}
+    return shlex.join([word for k, v in given.items() for word in ("-p", k, str(v))])
 
 
 rule book:
     input:
-        pages=[f"{BUILD}/notebooks/{name}.ipynb" for name in PAGES],
+        pages=[f"{BUILD}/notebooks/{page}.ipynb" for page in pages],
         sources=[str(p) for p in Path("book").rglob("*") if p.is_file() and "__pycache__" not in str(p)],
         settings=["_config.yml", "_toc.yml"],
     output:
@@ -84,22 +92,23 @@ for before, (name, stage) in zip([None, *stages], stages):
             "python -m vidlib {params.stage} {params.flags}"
 
 
-for page, source in PAGES.items():
+for page, (name, source) in pages.items():
 
     # Cheap: whatever is heavy has been made by the stages.
     rule:
         name:
-            f"page_{page}"
+            f"page_{page}".replace("/", "_").replace("-", "_")
         input:
             "book/execute.py",
             source=source,
             code=CODE,
-            stages=[done(name, stage) for name, stage in stages],
+            stages=[done(of, stage) for of, stage in stages if name in (of, dataset)],
         output:
             f"{BUILD}/notebooks/{page}.ipynb",
         params:
             build=BUILD,
-            flags=PARAMETERS,
+            page=page,
+            flags=parameters(name),
         threads: 2
         shell:
-            "python book/execute.py {input.source} {params.build} {params.flags}"
+            "python book/execute.py {input.source} {params.build} {params.page} {params.flags}"

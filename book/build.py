@@ -1,13 +1,15 @@
 """Build the book: ``python book/build.py --executed DIR --out DIR``.
 
 DIR of ``--executed`` holds the notebooks that papermill has run: ``index.ipynb`` and one for every
-``notebooks/`` entry of ``_toc.yml``. Under ``--out`` appear ``source/``, the tree that is built,
-and ``html/``, the book. Every warning of Sphinx is an error: then the exit status is not zero and
-an earlier ``html/`` stays as it was.
+``notebooks/`` entry of ``_toc.yml``; in folders of their own, called after other data sets, those
+that it has run on these, each folder a further part of the book. Under ``--out`` appear
+``source/``, the tree that is built, and ``html/``, the book. Every warning of Sphinx is an error:
+then the exit status is not zero and an earlier ``html/`` stays as it was.
 """
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -34,8 +36,7 @@ def assemble(executed: Path, source: Path) -> None:
         raise ValueError(f"{executed} lacks {names}: execute these notebooks first")
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, source)
+    shutil.copy(ROOT / "_config.yml", source)
     shutil.copy(PLOTLY, source / "book" / "assets")
     for page in pages:
         notebook = json.loads(_run_of(executed, page).read_text(encoding="utf-8"))
@@ -44,6 +45,33 @@ def assemble(executed: Path, source: Path) -> None:
         target.parent.mkdir(exist_ok=True)
         target.with_suffix(".md").unlink(missing_ok=True)
         target.write_text(json.dumps(notebook), encoding="utf-8")
+    study = next(i for i, part in enumerate(toc["parts"]) if part.get("numbered"))
+    for folder in sorted((path for path in executed.iterdir() if path.is_dir()), reverse=True):
+        toc["parts"].insert(study + 1, _part_on(folder, source))
+    (source / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
+
+
+def _part_on(folder: Path, source: Path) -> dict:
+    """Lay out the chapters that ran on another data set; return their part of the contents."""
+    (source / folder.name).mkdir()
+    names = sorted(path.stem for path in folder.glob("*.ipynb"))
+    for name in names:
+        notebook = json.loads((folder / f"{name}.ipynb").read_text(encoding="utf-8"))
+        _drop_live_parts(notebook)
+        prose = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+        for cell in prose:
+            text = "".join(cell["source"])
+            # a chapter that this part lacks is that of the first
+            cell["source"] = re.sub(
+                r"\]\((\d\d_\w+)\)",
+                lambda link: link[0] if link[1] in names else f"](../notebooks/{link[1]})",
+                text,
+            )
+        title, _, rest = prose[0]["source"].partition("\n")
+        prose[0]["source"] = f"{title} ({folder.name})\n{rest}"
+        (source / folder.name / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    chapters = [{"file": f"{folder.name}/{name}"} for name in names]
+    return {"caption": f"The study on {folder.name}", "numbered": True, "chapters": chapters}
 
 
 def build(source: Path, out: Path) -> Path:

@@ -1,7 +1,7 @@
-"""Execute one page: ``python book/execute.py SOURCE.md BUILD -p profile quick ...``.
+"""Execute one page: ``python book/execute.py SOURCE.md BUILD PAGE -p profile quick ...``.
 
 The MyST source becomes a notebook, papermill runs it with the parameters that follow, and what
-comes out appears as ``BUILD/notebooks/<name>.ipynb`` once all of it has run; a run that failed
+comes out appears as ``BUILD/notebooks/PAGE.ipynb`` once all of it has run; a run that failed
 stays, with its error, in ``BUILD/running/``. Pages that are executed at the same time wait for each
 other: kernels that start together fight for cores and, at times, for ports.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-source, build, parameters = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+source, build, page, parameters = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
 plain, running, done = (
-    build / folder / f"{source.stem}.ipynb" for folder in ("sources", "running", "notebooks")
+    build / folder / f"{page}.ipynb" for folder in ("sources", "running", "notebooks")
 )
 for path in (plain, running, done):
     path.parent.mkdir(parents=True, exist_ok=True)

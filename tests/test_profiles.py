@@ -2,6 +2,7 @@
 
 import pytest
 
+from vidlib.datasets import DATASETS
 from vidlib.profiles import PROFILES, QUICK, overridden, resolve_profile
 from vidlib.study import open_study
 
@@ -13,8 +14,33 @@ def test_overrides_are_typed_and_leave_the_profile_alone():
     assert (profile.seed, type(profile.seed)) == (3, int)
     assert (profile.mask_lr, type(profile.mask_lr)) == (1.0, float)
     assert profile.i3d_strides == (2, 2, 2, 1, 1)
-    assert PROFILES["quick"] == QUICK and QUICK.seed == 0
+    assert PROFILES["quick"]["something"] == QUICK and QUICK.seed == 0
     assert overridden("quick", profile) == {"seed": 3, "mask_lr": 1.0}
+
+
+def test_one_number_makes_a_square():
+    assert resolve_profile("quick", {"size": 40}).size == (40, 40)
+    assert resolve_profile("quick", {"size": "(60, 80)"}, "kth").size == (60, 80)
+
+
+def test_the_profile_called_after_the_paper_has_its_tables():
+    """Tables 3 and 4, row by row."""
+    something, kth = (PROFILES["paper"][name] for name in ("something", "kth"))
+
+    def row(p, family):
+        names = ("dropout", "weight_decay", "optimizer", "epochs")
+        return tuple(getattr(p, f"{family}_{name}") for name in names)
+
+    assert row(something, "i3d") == (0.5, 0, "adam", 13)
+    assert row(kth, "i3d") == (0.7, 5e-5, "adam", 30)
+    assert row(something, "clstm") == (0, 0, "sgd", 105)
+    assert row(kth, "clstm") == (0.5, 1e-4, "sgd", 21)
+    assert something.momentum == kth.momentum == 0.2
+    for p, l1, tv in ((something, 0.01, 0.02), (kth, 0.02, 0.04)):
+        assert (p.mask_l1, p.mask_tv, p.mask_iterations, p.mask_lr) == (l1, tv, 300, 0.001)
+    assert (something.frames, something.size) == (16, (224, 224))
+    assert (kth.frames, kth.size) == (32, (120, 160))
+    assert len(something.clstm_strides) == 3 and len(kth.clstm_strides) == 2
 
 
 @pytest.mark.parametrize(
@@ -38,6 +64,11 @@ def test_overrides_are_typed_and_leave_the_profile_alone():
         ("quick", {"explained_clips": 99}, "only 20 validation clips of a class: explain fewer"),
         ("smoke", {"batch_size": 64}, "batch_size is 64, more than the 32 training clips"),
         ("quick", {"i3d_strides": [2, 2]}, "give five whole numbers"),
+        ("quick", {"clstm_dropout": 1}, "clstm_dropout is 1.0: it must be below 1"),
+        ("quick", {"momentum": 2}, "momentum is 2.0: it must be below 1"),
+        ("quick", {"size": [4, 5, 6]}, r"size is \(4, 5, 6\): give height and width, or one"),
+        ("quick", {"i3d_optimizer": "adm"}, r"unknown i3d_optimizer 'adm' \(did you mean 'adam'"),
+        ("quick", {"clstm_schedule": 3}, "unknown clstm_schedule 3; allowed: one-cycle, plateau"),
         ("quick", {"size": 4}, "leaves no pixel after 3 layers"),
     ],
 )
@@ -63,9 +94,12 @@ def test_more_or_fewer_clips_than_a_set_can_have_stop_it(dataset, overrides, mes
 
 
 def test_another_set_beside_keeps_the_settings_but_not_the_numbers_of_clips(tmp_path):
-    study = open_study("something-mini", "smoke", {"seed": 3, "train_clips": 5000}, runs=tmp_path)
-    beside = study.beside("kth-mini")
-    assert (beside.dataset, beside.name, beside.runs) == ("kth-mini", "smoke+seed=3", tmp_path)
+    changes = {"seed": 3, "train_clips": 5000, "frames": 8}
+    study = open_study("something-mini", "smoke", changes, runs=tmp_path)
+    beside = study.beside("cue-order")
+    assert (beside.dataset, beside.runs) == ("cue-order", tmp_path)
+    assert beside.name == "smoke+frames=8+seed=3"
+    assert study.beside("kth-mini").name == "smoke+seed=3"  # its profile is another
 
 
 def test_an_unknown_data_set_names_those_there_are(tmp_path):
@@ -74,5 +108,6 @@ def test_an_unknown_data_set_names_those_there_are(tmp_path):
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_every_profile_is_possible(name, tmp_path):
-    assert open_study("something-mini", name, runs=tmp_path).name == name
+@pytest.mark.parametrize("dataset", [name for name, one in DATASETS.items() if one.rendered])
+def test_every_profile_is_possible(name, dataset, tmp_path):
+    assert open_study(dataset, name, runs=tmp_path).name == name

@@ -49,7 +49,8 @@ JUDGED = {"observe", "explain-i3d", "explain-clstm", "compare"}
         ({"frames": 8}, ALL - {"render"}),
         ({"i3d_epochs": 1}, I3D),
         ({"clstm_lr": 0.1}, CLSTM),
-        ({"weight_decay": 0.1}, I3D | CLSTM),
+        ({"i3d_weight_decay": 0.1}, I3D),
+        ({"clstm_optimizer": "sgd"}, CLSTM),
         ({"mask_iterations": 9}, {"explain-i3d", "explain-clstm", "compare"}),
     ],
 )
@@ -264,7 +265,7 @@ def test_scores_are_those_of_the_perturbed_clips(smoke_study, network):
     assert table["mask_length"].tolist() == (arrays["mask"] > 0.5).sum(1).tolist()
     pd.testing.assert_frame_equal(drops(table), table[["drop_ratio", "drop_difference"]])
     size = smoke_study.profile.size
-    assert arrays["saliency"].shape == (len(clips), smoke_study.profile.frames, size, size)
+    assert arrays["saliency"].shape == (len(clips), smoke_study.profile.frames, *size)
 
 
 def test_both_networks_explain_the_same_clips(smoke_study):

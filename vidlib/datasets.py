@@ -17,6 +17,7 @@ class DataSet:
     """One data set.
 
     reader, renderer, observer: functions as "module:name"; only rendered sets have the last two.
+    original: which of the paper's data sets it is like, "something" or "kth": profiles differ.
     sized: whether `render_size` says how large it is rendered. kind: which of the renderer's sets
     this is, where it has several. classes: how many, where it is rendered. mirrored: whether
     classes come in pairs that only direction tells apart. most: clips of a class that it can have,
@@ -26,6 +27,7 @@ class DataSet:
     reader: str
     renderer: str = ""
     observer: str = ""
+    original: str = "something"
     sized: bool = True
     kind: str = ""
     classes: int = 0
@@ -58,6 +60,7 @@ DATASETS = {
         KTH,
         "vidlib.rendered.kth_mini:render_kth_mini",
         "vidlib.rendered.kth_observer:observe",
+        original="kth",
         sized=False,
         classes=6,
         most=(256, 144),
@@ -65,7 +68,7 @@ DATASETS = {
     "cue-marker": DataSet(SOMETHING, *CUES, kind="cue-marker", classes=4),
     "cue-order": DataSet(SOMETHING, *CUES, kind="cue-order", classes=2),
     "something": DataSet(SOMETHING),
-    "kth": DataSet(KTH),
+    "kth": DataSet(KTH, original="kth"),
 }
 
 

@@ -6,6 +6,7 @@ depth, are what `vidlib.keys` hashes to tell whether its results are current.
 """
 
 import functools
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -46,12 +47,12 @@ def prepare(p, inputs, folder: Path, dataset: str) -> None:
     )
     # A test split has no labels.
     index = index[index["label"].notna()].reset_index(drop=True).astype({"label": int})
-    needed = len(index) * p.frames * p.size**2 * 3
+    needed = len(index) * p.frames * math.prod(p.size) * 3
     prepare_clips(
         index,
         folder,
         frames=p.frames,
-        size=(p.size, p.size),
+        size=p.size,
         processes=os.cpu_count() or 1,
         cache=needed <= min(LARGEST_CACHE, space_for(folder / "frames.npy")),
     )
@@ -109,7 +110,7 @@ def intervene(p, inputs, folder: Path) -> None:
         epochs=p.cue_epochs,
         batch_size=p.gate_batch_size,
         lr=p.gate_lr,
-        weight_decay=p.weight_decay,
+        weight_decay=0.01,
         seed=p.seed,
     )
     table = intervention_table(network.eval(), inputs["files"], clips.split("validation"))
@@ -136,7 +137,7 @@ def train(p, inputs, folder: Path, network: str) -> None:
         epochs=getattr(p, f"{variant.family}_epochs"),
         batch_size=p.batch_size,
         lr=getattr(p, f"{variant.family}_lr"),
-        weight_decay=p.weight_decay,
+        weight_decay=getattr(p, f"{variant.family}_weight_decay"),
         seed=p.seed,
     )
     save_network(net, folder, variant.family, arguments)
@@ -322,15 +323,19 @@ def stages_of(dataset: str) -> dict[str, Stage]:
         fields = ("gate_epochs", "gate_batch_size", "gate_lr", "seed")
         stages["leakage"] = Stage(leakage, fields, ("prepare",))
     if one.planted:
-        fields = ("cue_epochs", "gate_batch_size", "gate_lr", "weight_decay", "seed")
+        fields = ("cue_epochs", "gate_batch_size", "gate_lr", "seed")
         stages["intervene"] = Stage(intervene, fields, ("files", "prepare"))
-    shared = ("batch_size", "weight_decay", "seed")
+    recipe = ("epochs", "lr", "optimizer", "schedule", "weight_decay")
     masks = ("mask_l1", "mask_tv", "mask_iterations", "mask_lr", "explained_clips", "seed")
     for name, variant in VARIANTS.items():
         control = bool(variant.differs)
         stages[f"train-{name}"] = Stage(
             functools.partial(train, network=name),
-            (*variant.fields, f"{variant.family}_epochs", f"{variant.family}_lr", *shared),
+            (
+                *variant.fields,
+                *(f"{variant.family}_{name}" for name in recipe),
+                *("momentum", "batch_size", "seed"),
+            ),
             ("prepare",),
             variant.modules,
             (variant.arguments, *variant.helpers),

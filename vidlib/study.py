@@ -65,7 +65,7 @@ class Study:
                 f"can name another place than {self.data}). {HOW_TO_GET[dataset]}."
             )
         self.profile_name = profile
-        self.profile = resolve_profile(profile, overrides)
+        self.profile = resolve_profile(profile, overrides, DATASETS[dataset].original)
         self._refuse_impossible_counts()
         for network in STUDIED:
             self._refuse_impossible_network(network)
@@ -82,6 +82,11 @@ class Study:
                 raise ValueError(
                     f"{name} is {clips}, and {self.dataset} has at most {most} of a class: lower it"
                 )
+        if p.explained_clips > p.validation_clips:
+            raise ValueError(
+                f"explained_clips is {p.explained_clips}, but there are only {p.validation_clips} "
+                "validation clips of a class: explain fewer"
+            )
         clips = one.classes * p.train_clips
         if p.batch_size > clips:
             raise ValueError(
@@ -110,23 +115,30 @@ class Study:
         """The stages that the book is made of: all but those of controls."""
         return [name for name, stage in self.stages.items() if not stage.control]
 
+    @property
+    def overrides(self) -> dict[str, object]:
+        """The fields of the profile that are overridden, and their values."""
+        original = DATASETS[self.dataset].original
+        return overridden(self.profile_name, self.profile, original)
+
     def beside(self, dataset: str) -> "Study":
         """Return the study of another data set at the same profile, with the same overrides.
 
-        Not with those that count clips: they are meant for this data set.
+        Not with those that count clips: they are meant for this data set. Where the other set is
+        like another of the paper's, with the same seed alone.
         """
-        counts = ("train_clips", "validation_clips", "explained_clips", "batch_size")
-        changed = overridden(self.profile_name, self.profile)
-        kept = {name: value for name, value in changed.items() if name not in counts}
+        counts = {"train_clips", "validation_clips", "explained_clips", "batch_size"}
+        alike = DATASETS[dataset].original == DATASETS[self.dataset].original
+        kept = set(self.overrides) - counts if alike else {"seed"}
+        kept = {name: value for name, value in self.overrides.items() if name in kept}
         return Study(dataset, self.profile_name, kept, self.runs, self.data)
 
     @property
     def name(self) -> str:
         """The profile's name, with what is overridden: "quick", "quick+seed=1"."""
-        changed = overridden(self.profile_name, self.profile)
         words = [
             f"{k}={'-'.join(map(str, v)) if isinstance(v, tuple) else v}"
-            for k, v in sorted(changed.items())
+            for k, v in sorted(self.overrides.items())
         ]
         return "+".join([self.profile_name, *words])
 

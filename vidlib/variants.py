@@ -13,8 +13,8 @@ import torch
 
 from vidlib.models.store import build_network
 
-I3D_FIELDS = ("i3d_width", "i3d_dropout", "i3d_strides")
-CLSTM_FIELDS = ("frames", "size", "clstm_hidden", "clstm_strides")
+I3D_FIELDS = ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_temporal_strides")
+CLSTM_FIELDS = ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_dropout")
 
 
 def i3d_arguments(p, classes: int) -> dict:
@@ -24,6 +24,7 @@ def i3d_arguments(p, classes: int) -> dict:
         "width": p.i3d_width,
         "dropout": p.i3d_dropout,
         "spatial_strides": p.i3d_strides,
+        "temporal_strides": p.i3d_temporal_strides,
     }
 
 
@@ -32,10 +33,11 @@ def clstm_arguments(p, classes: int) -> dict:
     return {
         "num_classes": classes,
         "frames": p.frames,
-        "size": (p.size, p.size),
+        "size": p.size,
         "layers": len(p.clstm_strides),
         "hidden": p.clstm_hidden,
         "stride": p.clstm_strides,
+        "dropout": p.clstm_dropout,
     }
 
 
@@ -50,7 +52,7 @@ def sequence_i3d(p, classes: int) -> dict:
         **i3d_arguments(p, classes),
         "head": "sequence",
         "frames": p.frames,
-        "size": (p.size, p.size),
+        "size": p.size,
     }
 
 
@@ -107,7 +109,7 @@ def deeper_clstm(p, classes: int, layers: int) -> dict:
     strides = [*p.clstm_strides, *[1] * (layers - len(p.clstm_strides))]
 
     def pixels() -> int:
-        size = p.size
+        size = min(p.size)
         for stride in strides:
             size = -(-size // stride) // 2
         return size
@@ -133,8 +135,7 @@ def kinetics_i3d(p, classes: int) -> dict:
 
     Strides and head are those of the study, not of the weights' own network.
     """
-    own = {"width": 1.0, "temporal_strides": (1, 2, 1), "head": "average"}
-    return {**i3d_arguments(p, classes), **own}
+    return {**i3d_arguments(p, classes), "width": 1.0, "head": "average"}
 
 
 def from_kinetics(arguments: dict) -> torch.nn.Module:
