@@ -1,5 +1,6 @@
 """The statistics of the comparison, against numbers worked out by hand."""
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +82,15 @@ def test_opencv_as_it_comes_would_find_none():
     image = (255 * square(80, 80)).astype(np.uint8)
     assert len(cv2.SimpleBlobDetector_create().detect(image)) == 0
     assert len(find_blobs(square(80, 80))) == 1
+
+
+def test_blobs_of_oblong_maps_are_as_long_as_they_are():
+    """A disc drawn in the right proportions stays one, and the middle is the middle."""
+    y, x = np.mgrid[:168, :224]
+    there = (np.hypot(x - 111.5, y - 83.5) < 20).astype(float)
+    found = blob_statistics(cv2.resize(there, (112, 84))[None])
+    assert found["blob_size"] == pytest.approx(40, abs=2)
+    assert found["centre_distance"] == pytest.approx(0, abs=1.5)
 
 
 def test_blob_statistics_by_hand():

@@ -106,6 +106,30 @@ def test_search_finds_the_one_transition_that_decides():
     assert found.landscape[0].isnan().sum() == 8 * 7 // 2
 
 
+@pytest.mark.parametrize("step", [2, 3, 5, 8])
+def test_a_coarser_search_scores_the_same_but_fewer_windows(step):
+    clips = noise(2, 2, 8, 3, 3)
+    net = small_net(clips)
+    fine, coarse = search_masks(net, clips), search_masks(net, clips, step=step)
+    ends = sorted({*range(step, 9, step), 8})
+    tried = {(first, end - 1) for first in range(0, 8, step) for end in ends if end > first}
+    told = ~coarse.landscape.isnan()
+    assert {tuple(window) for window in told[0].nonzero().tolist()} == tried
+    assert torch.allclose(coarse.landscape[told], fine.landscape[told])
+    assert (coarse.loss >= fine.loss - 1e-6).all()
+    for mask, best in zip(coarse.mask, coarse.loss, strict=True):
+        on = mask.nonzero().flatten()
+        assert (on[0].item(), on[-1].item()) in tried and best.isfinite()
+
+
+def test_by_default_32_frames_cost_no_more_windows_than_16():
+    assert (~search_masks(Transition(5), noise(1, 1, 16, 2, 2)).landscape.isnan()).sum() == 136
+    assert (~search_masks(Transition(5), noise(1, 1, 32, 2, 2)).landscape.isnan()).sum() == 136
+    for step in (0, 9):
+        with pytest.raises(ValueError, match=f"step is {step}: it must be between 1 and the clip"):
+            search_masks(Transition(5), ramp(), step=step)
+
+
 @pytest.mark.parametrize("perturbation", [freeze, reverse])
 def test_search_equals_brute_force(perturbation):
     clips, length = noise(2, 2, 5, 3, 3), 5

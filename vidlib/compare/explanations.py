@@ -2,7 +2,7 @@
 
 The paper leaves three things open, fixed here: a mask's length counts its frames above 0.5; a blob
 is a bright region found by OpenCV's detector with the settings of `BLOBS`; and blob sizes and
-distances are in pixels of a frame of 224, whatever size the network saw.
+distances are in pixels of a frame whose longer side is 224, whatever size the network saw.
 """
 
 import cv2
@@ -29,16 +29,22 @@ BLOBS = {
 LEAST_DROP = 0.01  # clips whose score drops by less are left out of the ratio (footnote 1)
 
 
+def scaled(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of a map when its longer side is `SIDE`."""
+    return tuple(round(side * SIDE / max(shape)) for side in shape)
+
+
 def find_blobs(saliency: np.ndarray) -> pd.DataFrame:
     """Return the bright blobs of one map, (H, W) in [0, 1]: columns x, y, size (a diameter).
 
-    All are in pixels of a map scaled to `SIDE` by `SIDE`.
+    All are in pixels of a map scaled so that its longer side is `SIDE`.
     """
     parameters = cv2.SimpleBlobDetector_Params()
     for name, value in BLOBS.items():
         setattr(parameters, name, value)
     image = np.round(255 * np.clip(saliency, 0, 1)).astype(np.uint8)
-    image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    height, width = scaled(image.shape)
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     # The detector skips contours that touch the border; a dark frame closes them.
     image = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     found = cv2.SimpleBlobDetector_create(parameters).detect(image)
@@ -53,11 +59,11 @@ def blob_statistics(saliency: np.ndarray) -> dict[str, float]:
     """
     frames = [find_blobs(frame) for frame in saliency]
     blobs = pd.concat(frames, ignore_index=True)
-    middle = (SIDE - 1) / 2
+    y, x = ((side - 1) / 2 for side in scaled(saliency.shape[1:]))
     return {
         "blob_count": float(np.mean([len(frame) for frame in frames])),
         "blob_size": float(blobs["size"].mean()),
-        "centre_distance": float(np.hypot(blobs["x"] - middle, blobs["y"] - middle).mean()),
+        "centre_distance": float(np.hypot(blobs["x"] - x, blobs["y"] - y).mean()),
     }
 
 

@@ -14,22 +14,20 @@ from vidlib.rendered.scene import ACTING, DISTRACTING, Scene
 from vidlib.rendered.truth import Masks, Truth
 
 
-def coverage(masks: Masks, roles: Sequence[str], frames: int, side: int) -> np.ndarray:
+def coverage(masks: Masks, roles: Sequence[str], frames: int, size: tuple[int, int]) -> np.ndarray:
     """Return how much of each cell of a saliency map things of some roles cover.
 
-    (T, side, side) float32 in [0, 1], of T = `frames` frames sampled from the masks' clip.
+    (T, *size) float32 in [0, 1], of T = `frames` frames sampled from the masks' clip.
     """
     sampled = sample_frames(len(masks.numbers), frames)
     covered = masks.of(*roles)[sampled].astype(np.float32)
-    return np.stack(
-        [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in covered]
-    )
+    return np.stack([cv2.resize(one, size[::-1], interpolation=cv2.INTER_AREA) for one in covered])
 
 
 def saliency_on_actors(saliency: np.ndarray, masks: Masks) -> dict[str, float]:
     """Say how much of a clip's Grad-CAM lies on the things that act, and on those that do not.
 
-    saliency: (T, H, H), not negative. masks: of the whole clip. Returns actors and distractors
+    saliency: (T, H, W), not negative. masks: of the whole clip. Returns actors and distractors
     (still or moving): the share of the saliency on them divided by the share of the area that they
     cover; NaN where none are in view or the map is empty. A uniform map scores 1. Things that act
     tend to be in the middle, so a map that merely favours the middle scores more: compare with maps
@@ -37,7 +35,7 @@ def saliency_on_actors(saliency: np.ndarray, masks: Masks) -> dict[str, float]:
     """
     shares = {}
     for name, roles in (("actors", ACTING), ("distractors", DISTRACTING)):
-        where = coverage(masks, roles, len(saliency), saliency.shape[-1])
+        where = coverage(masks, roles, len(saliency), saliency.shape[1:])
         area, mass = where.mean(), saliency.sum()
         on_them = float((saliency * where).sum())
         shares[name] = on_them / float(mass) / float(area) if area and mass else np.nan
@@ -80,7 +78,7 @@ def against_truth(
 ) -> pd.DataFrame:
     """Return how the explanations of some clips stand to what happened in them, a row per clip.
 
-    saliency: (N, T, H, H) uint8. masks and the windows that they were learned from, starts: (N, T)
+    saliency: (N, T, H, W) uint8. masks and the windows that they were learned from, starts: (N, T)
     in [0, 1]. Columns: those of `saliency_on_actors` and `mask_survival`, and for the former also
     <name>_blind, what the network's average map of the other clips scores, which knows nothing of
     this one.

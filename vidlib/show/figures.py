@@ -15,7 +15,14 @@ from vidlib.show.chart import COLOURS, Chart, chart
 from vidlib.show.player import Player, Row, overlay, player, upscale
 
 TITLES = {"i3d": "I3D", "clstm": "C-LSTM"}
-SHOWN = (112, 112)  # pixels of a clip in a player
+SHOWN = 112  # pixels of the longer side of a clip in a player
+
+
+def enlarged(clip: np.ndarray) -> np.ndarray:
+    """Return (T, H, W, 3) uint8 frames resized so that the longer side is `SHOWN`."""
+    height, width = clip.shape[1:3]
+    scale = SHOWN / max(height, width)
+    return upscale(clip, (round(height * scale), round(width * scale)))
 
 
 def short(name: str) -> str:
@@ -40,7 +47,7 @@ def frames_after(frames: np.ndarray, mask: np.ndarray, perturbation=freeze) -> n
 def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = None) -> Player:
     """Return a figure in which clips play side by side, in step, four to a row."""
     titles = titles or [short(name) for name in clips.index["label_name"]]
-    columns = [(t, upscale(f, SHOWN)) for t, f in zip(titles, clips.frames, strict=True)]
+    columns = [(t, enlarged(f)) for t, f in zip(titles, clips.frames, strict=True)]
     rows = [Row("", dict(columns[i : i + 4])) for i in range(0, len(columns), 4)]
     return player(rows, caption=caption)
 
@@ -53,15 +60,13 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Playe
     the true class, and P, the guess.
     """
     clips = study.explained()
-    frames = upscale(clips.frames[position], SHOWN)
+    frames = enlarged(clips.frames[position])
     rows = []
     for network, title in TITLES.items():
         told = study.table(f"explain-{network}", "clips").iloc[position]
         arrays = study.arrays(f"explain-{network}", "arrays")
-        saliency = upscale(np.repeat(arrays["saliency"][position][..., None], 3, axis=-1), SHOWN)[
-            ..., 0
-        ]
-        frozen = upscale(frames_after(clips.frames[position], arrays["mask"][position]), SHOWN)
+        saliency = enlarged(np.repeat(arrays["saliency"][position][..., None], 3, axis=-1))[..., 0]
+        frozen = enlarged(frames_after(clips.frames[position], arrays["mask"][position]))
         scores = {name: float(told[name]) for name in ("OS", "FS", "RS")}
         if told["guess"] != told["label"]:
             scores |= {"CS": float(told["CS"]), "P": short(clips.names[told["guess"]])}
@@ -219,14 +224,16 @@ def mask_chart(masks: np.ndarray, names: Sequence[str]) -> Chart:
 
 
 def landscape_chart(landscape: np.ndarray, name: str) -> Chart:
-    """Return the score that remains, (T, T), by first and last frame of the perturbed stretch."""
-    length = len(landscape)
-    frames = np.arange(1, length + 1)
+    """Return the score that remains, (T, T), by first and last frame of the perturbed stretch.
+
+    NaN where none was tried; first and last frames that no stretch has are left out.
+    """
+    firsts, lasts = (np.flatnonzero(~np.isnan(landscape).all(axis)) for axis in (1, 0))
     fig = go.Figure(
         go.Heatmap(
-            z=landscape.T,
-            x=frames,
-            y=frames,
+            z=landscape[np.ix_(firsts, lasts)].T,
+            x=firsts + 1,
+            y=lasts + 1,
             zmin=0,
             zmax=1,
             colorscale="Viridis",

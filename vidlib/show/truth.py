@@ -63,7 +63,7 @@ def native_clip(study, clip_id: str) -> tuple[pd.Series, np.ndarray, Masks]:
     frames = study.profile.frames
     stop = row["start"] + length
     clip = read_clip(Path(row["path"]), frames, (height, width), int(row["start"]), int(stop))
-    scale = max(1.0, SHOWN[0] / height)
+    scale = max(1.0, SHOWN / height)
     clip = upscale(clip, (round(scale * height), round(scale * width)))
     return row, clip, masks._replace(numbers=masks.numbers[sample_frames(length, frames)])
 
