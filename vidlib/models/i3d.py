@@ -74,7 +74,7 @@ class Unit3D(nn.Module):
         super().__init__()
         self.causal = causal
         self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, bias=bias)
-        self.bn = None if bias else nn.BatchNorm3d(outputs, eps=1e-3, momentum=0.01)
+        self.bn = None if bias else nn.BatchNorm3d(outputs, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, T, H, W) to (B, outputs, ceil(T / stride), ...)."""
