@@ -128,7 +128,7 @@ PROFILES = {
     },
     "quick": {
         "something": QUICK,
-        "kth": replace(QUICK, **KTH, size=(60, 80), clstm_strides=(2, 1)),
+        "kth": replace(QUICK, **KTH, size=(60, 80), clstm_strides=(4, 1)),
     },
     "full": {"something": FULL, "kth": replace(FULL, **KTH, **KTH_LARGE, clstm_epochs=21)},
     "paper": {
