@@ -14,13 +14,13 @@ from vidlib import processes
 from vidlib.training import TrainingError, fit
 
 
-def train(folder, recipe=RECIPE, network=None, train=None, validation=None):
+def train(folder, recipe=RECIPE, network=None, train=None, validation=None, together=True):
     """Return the weights and the history, or what was said in place of them."""
     torch.manual_seed(0)
     network = network or Toy(dropout=0)
     clips = train or toy_clips(), validation or toy_clips(19, 1)  # a last batch of 3: of 2 and 1
     try:
-        history = fit(network, *clips, folder, recipe, together=True)
+        history = fit(network, *clips, folder, recipe, together=together)
     except (TrainingError, ValueError) as error:
         return str(error)
     return network.state_dict(), history
@@ -51,6 +51,8 @@ def main(folder: Path) -> None:
     )
     found["spoiled"] = train(folder / "spoiled", network=Spoiled())
     found["uneven"] = train(folder / "uneven", replace(RECIPE, batch_size=7))
+    if processes.rank() == 0:  # as stages do that the first process makes
+        found["by the first"] = train(folder / "first", together=False)
     torch.save(found, folder / f"{processes.rank()}.pt")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
-from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, Sampler
@@ -322,13 +322,13 @@ def fit(
             f"batch_size is {recipe.batch_size}, which {several} processes cannot share evenly: "
             f"give a multiple of {several}, or start another number of them"
         )
-    plugins: list = [_Checkpoints()]
-    where = {"devices": 1}
+    # Named, or Lightning would take a process that trains alone for a part of Slurm's job.
+    where = {"devices": 1, "plugins": [_Checkpoints(), LightningEnvironment()]}
     if several > 1:
         folder = processes.agreed(folder)
-        plugins.append(TorchElasticEnvironment())
         nodes = processes.nodes()
         where = {"strategy": "ddp", "devices": several // nodes, "num_nodes": nodes}
+        where["plugins"] = [_Checkpoints(), TorchElasticEnvironment()]
     folder = Path(folder)
     module = Classifier(network, recipe)
     checkpoint = ModelCheckpoint(
@@ -338,7 +338,6 @@ def fit(
         max_epochs=recipe.epochs,
         accelerator="auto",
         **where,
-        plugins=plugins,
         use_distributed_sampler=False,  # the loaders give each process its share
         sync_batchnorm=several > 1 and torch.cuda.is_available(),
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
