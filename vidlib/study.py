@@ -242,13 +242,13 @@ class Study:
         return path
 
     def _help(self, stage: str, inputs: dict[str, Path]) -> None:
-        """Do what another process of a run does than the first; what it writes is thrown away."""
-        if agreed(None):
+        """Train with the first process, and wait for it; what this one writes is thrown away."""
+        if agreed(None):  # what the first process says at this point: whether it is there by now
             return
         if self._stage(stage).together:
             with tempfile.TemporaryDirectory() as folder:
                 self._run(stage, inputs, Path(folder))
-        agreed(None)
+        agreed(None)  # until it is there
 
     def _run(self, stage: str, inputs: dict[str, Path], folder: Path) -> None:
         what, values = self._stage(stage), asdict(self.profile)
