@@ -26,7 +26,7 @@ from vidlib.rendered.cues import (
 )
 from vidlib.rendered.looks import SHAPES
 from vidlib.rendered.truth import Truth
-from vidlib.training import fit
+from vidlib.training import Recipe, fit
 
 CLASSES = [(kind, label) for kind, templates in KINDS.items() for label in range(len(templates))]
 COUNTS = {"train": 2, "validation": 2}
@@ -284,8 +284,8 @@ def clips_of(kind, root, clips_per_class):
 
 def right_answers(network, train, validation, root, epochs):
     """Train a network and return how many of its answers are right under each intervention."""
-    settings = {"epochs": epochs, "batch_size": 16, "lr": 5e-3, "weight_decay": 0.01, "seed": 0}
-    fit(network, train, validation, root / f"{type(network).__name__}-{epochs}", **settings)
+    recipe = Recipe(epochs, batch_size=16, lr=5e-3, seed=0, weight_decay=0.01)
+    fit(network, train, validation, root / f"{type(network).__name__}-{epochs}", recipe)
     table = intervention_table(network.eval(), root, validation).set_index("intervention")
     assert (table["clips"] == len(validation)).all()
     assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()

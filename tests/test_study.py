@@ -323,6 +323,7 @@ def test_the_command_line_makes_a_stage_and_says_where(tmp_path):
     ("arguments", "message"),
     [
         (("trian-i3d",), "vidlib: unknown stage 'trian-i3d' (did you mean 'train-i3d'?)"),
+        (("train", "i4d"), "vidlib: unknown stage 'train-i4d' (did you mean 'train-i3d'?)"),
         (
             ("render", "--profile", "big"),
             "vidlib: unknown profile 'big'; allowed: smoke, quick, full",

@@ -6,6 +6,7 @@ import sys
 import warnings
 
 from vidlib.data.index import DataWarning
+from vidlib.processes import rank
 from vidlib.study import open_study
 
 
@@ -20,7 +21,7 @@ def _setting(text: str) -> tuple[str, object]:
 def main(arguments: list[str] | None = None) -> int:
     """Make the stage that is named, and what it needs; "status" says what is current."""
     parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__)
-    parser.add_argument("stage", help="status, or what it lists")
+    parser.add_argument("stage", nargs="+", help="status, or what it lists: train-i3d or train i3d")
     parser.add_argument("--dataset", default="something-mini")
     parser.add_argument("--profile", default="quick")
     parser.add_argument(
@@ -32,15 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         help="override a field of the profile; may be given several times",
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    name = "-".join(options.stage)
     warnings.simplefilter("always", DataWarning)  # even where others are silenced
     try:
         study = open_study(options.dataset, options.profile, dict(options.settings))
-        if options.stage == "status":
+        if name == "status":
             for stage in study.stages:
                 print(f"{'current' if study.is_current(stage) else '-':8} {study.path(stage)}")
         else:
-            print(study.ensure(options.stage))
+            folder = study.ensure(name)
+            if rank() == 0:
+                print(folder)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"vidlib: {error}", file=sys.stderr)
         return 2

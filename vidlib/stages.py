@@ -97,49 +97,44 @@ def intervene(p, inputs, folder: Path) -> None:
     from vidlib.compare.reliance import intervention_table, turned_and_mirrored
     from vidlib.data.clips import load_clips
     from vidlib.models.framewise import FrameGRU
-    from vidlib.training import fit
+    from vidlib.training import Recipe, fit
 
     clips = load_clips(inputs["prepare"])
-    torch.manual_seed(p.seed)
-    network = FrameGRU(len(clips.classes), width=8, shuffled=False)
-    fit(
-        network,
-        turned_and_mirrored(clips.split("train")),
-        clips.split("validation"),
-        folder / "training",
+    recipe = Recipe(
         epochs=p.cue_epochs,
         batch_size=p.gate_batch_size,
         lr=p.gate_lr,
-        weight_decay=0.01,
         seed=p.seed,
+        weight_decay=0.01,
     )
+    torch.manual_seed(p.seed)
+    network = FrameGRU(len(clips.classes), width=8, shuffled=False)
+    train = turned_and_mirrored(clips.split("train"))
+    fit(network, train, clips.split("validation"), folder / "training", recipe)
     table = intervention_table(network.eval(), inputs["files"], clips.split("validation"))
     table.to_parquet(folder / "interventions.parquet")
     shutil.rmtree(folder / "training")
+
+
+# What a profile says of how the networks of a family are trained.
+RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay")
 
 
 def train(p, inputs, folder: Path, network: str) -> None:
     """Train one network, or a control; keep its weights and learning curves."""
     from vidlib.data.clips import load_clips
     from vidlib.models.store import build_network, save_network
-    from vidlib.training import fit
+    from vidlib.training import Recipe, fit
 
     clips = load_clips(inputs["prepare"])
     variant = VARIANTS[network]
     arguments = variant.arguments(p, len(clips.classes))
+    settings = {name: getattr(p, f"{variant.family}_{name}") for name in RECIPE}
+    recipe = Recipe(**settings, batch_size=p.batch_size, momentum=p.momentum, seed=p.seed)
     torch.manual_seed(p.seed)
     net = variant.start(arguments) if variant.start else build_network(variant.family, arguments)
-    history = fit(
-        net,
-        clips.split("train"),
-        clips.split("validation"),
-        folder,
-        epochs=getattr(p, f"{variant.family}_epochs"),
-        batch_size=p.batch_size,
-        lr=getattr(p, f"{variant.family}_lr"),
-        weight_decay=getattr(p, f"{variant.family}_weight_decay"),
-        seed=p.seed,
-    )
+    splits = clips.split("train"), clips.split("validation")
+    history = fit(net, *splits, folder, recipe, together=True)
     save_network(net, folder, variant.family, arguments)
     pd.DataFrame(history).to_parquet(folder / "history.parquet")
     (folder / "last.ckpt").unlink(missing_ok=True)
@@ -281,7 +276,8 @@ class Stage:
     fields: those of the profile that it uses; it sees no others. upstream: stages whose results it
     reads; "files" is the data set itself, rendered or the original. modules: vidlib modules it uses
     beside those that its code imports. helpers: functions that it calls without importing them.
-    control: whether it is of a control, which nothing else waits for.
+    control: whether it is of a control, which nothing else waits for. together: whether all
+    processes of a run make it, of which the first one's results count; others, the first makes.
     """
 
     run: Callable
@@ -290,6 +286,7 @@ class Stage:
     modules: tuple[str, ...] = ()
     helpers: tuple[Callable, ...] = ()
     control: bool = False
+    together: bool = False
 
 
 def stages_of(dataset: str) -> dict[str, Stage]:
@@ -325,7 +322,6 @@ def stages_of(dataset: str) -> dict[str, Stage]:
     if one.planted:
         fields = ("cue_epochs", "gate_batch_size", "gate_lr", "seed")
         stages["intervene"] = Stage(intervene, fields, ("files", "prepare"))
-    recipe = ("epochs", "lr", "optimizer", "schedule", "weight_decay")
     masks = ("mask_l1", "mask_tv", "mask_iterations", "mask_lr", "explained_clips", "seed")
     for name, variant in VARIANTS.items():
         control = bool(variant.differs)
@@ -333,13 +329,14 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             functools.partial(train, network=name),
             (
                 *variant.fields,
-                *(f"{variant.family}_{name}" for name in recipe),
+                *(f"{variant.family}_{name}" for name in RECIPE),
                 *("momentum", "batch_size", "seed"),
             ),
             ("prepare",),
             variant.modules,
             (variant.arguments, *variant.helpers),
             control,
+            together=True,
         )
         trained = ("prepare", f"train-{name}")
         stages[f"evaluate-{name}"] = Stage(

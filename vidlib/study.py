@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 import time
 from dataclasses import asdict
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from vidlib.data.clips import Clips, load_clips
 from vidlib.datasets import DATASETS, observer_of, read_index
 from vidlib.keys import code_hash, folder_hash, folder_state, module_hashes
 from vidlib.models.store import build_network, load_network
+from vidlib.processes import agreed, count, rank
 from vidlib.profiles import overridden, resolve_profile, unknown
 from vidlib.rendered.truth import Truth
 from vidlib.stages import Stage, stages_of
@@ -217,35 +219,55 @@ class Study:
         return (self.path(stage) / "provenance.json").is_file()
 
     def ensure(self, stage: str) -> Path:
-        """Return the folder of a stage's results, making them and what they need if need be."""
+        """Return the folder of a stage's results, making them and what they need if need be.
+
+        Of several processes that torchrun or Slurm started, all have to ask for the same. The first
+        decides what is to be made, makes it, and is waited for; they train together.
+        """
         if stage == "files":
             return self.files()
         path = self.path(stage)
-        if self.is_current(stage):
+        if agreed(self.is_current(stage)):
             return path
         if self._stage(stage).control:
             self._refuse_impossible_network(stage.partition("-")[2])
         inputs = {name: self.ensure(name) for name in self._stage(stage).upstream}
+        if rank() > 0:
+            self._help(stage, inputs)
+            return path
         partial = path.with_name(f"{path.name}.partial")
         partial.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f"{path.name}.lock")):
-            if self.is_current(stage):  # made by another process while this one waited
+            # It may have been made by another run while this one waited.
+            if agreed(self.is_current(stage)):
                 return path
-            what = self._stage(stage)
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
             begin = time.time()
-            values = asdict(self.profile)
-            fields = SimpleNamespace(**{name: values[name] for name in what.fields})
-            self._refuse_changed_code(stage)
-            what.run(fields, inputs, partial)
-            self._refuse_changed_code(stage)  # or lazily imported code may not be what was hashed
+            self._run(stage, inputs, partial)
             if "files" in inputs and not self.rendered:
                 self._refuse_changed_files(stage)
             self._write_provenance(stage, partial, time.time() - begin)
             if path.exists():  # without a record, so left by something else
                 shutil.rmtree(path)
             os.replace(partial, path)
+        agreed("made")
         return path
+
+    def _help(self, stage: str, inputs: dict[str, Path]) -> None:
+        """Train with the first process, and wait for it; what this one writes is thrown away."""
+        if agreed(None):  # what the first process says at this point: whether it is there by now
+            return
+        if self._stage(stage).together:
+            with tempfile.TemporaryDirectory() as folder:
+                self._run(stage, inputs, Path(folder))
+        agreed(None)  # until it is there
+
+    def _run(self, stage: str, inputs: dict[str, Path], folder: Path) -> None:
+        what, values = self._stage(stage), asdict(self.profile)
+        fields = SimpleNamespace(**{name: values[name] for name in what.fields})
+        self._refuse_changed_code(stage)
+        what.run(fields, inputs, folder)
+        self._refuse_changed_code(stage)  # or lazily imported code may not be what was hashed
 
     def _refuse_changed_files(self, stage: str) -> None:
         if folder_state(self.files()) != self.key("files"):
@@ -274,6 +296,7 @@ class Study:
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+            "processes": count() if self._stage(stage).together else 1,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(seconds, 1),
         }

@@ -18,7 +18,7 @@ from vidlib.data.clips import Clips, stream_clips, to_network
 from vidlib.explain.scores import score_clips
 from vidlib.models.framewise import FrameAverage, FrameGRU
 from vidlib.models.store import best_device
-from vidlib.training import fit
+from vidlib.training import Recipe, fit
 
 # Something-something's numbers: pushing left to right and back, moving up and down, away and
 # closer, turning the camera left and right, downwards and upwards.
@@ -125,21 +125,12 @@ def gate(
     if not present:
         raise ValueError(f"classes {train.classes} hold no mirrored pair: {PAIRS}")
     train, validation = _of_pairs(train, present), _of_pairs(validation, present)
+    recipe = Recipe(epochs, batch_size, lr, seed, weight_decay=WEIGHT_DECAY)
     tables = []
     for name, build in CLASSIFIERS.items():
         torch.manual_seed(seed)
         network = build(len(train.classes))
-        fit(
-            network,
-            train,
-            validation,
-            Path(folder) / name.replace(" ", "-"),
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            weight_decay=WEIGHT_DECAY,
-            seed=seed,
-        )
+        fit(network, train, validation, Path(folder) / name.replace(" ", "-"), recipe)
         network.to(best_device())
         scores, positions = [], []
         for batch in stream_clips(validation, batch_size):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from vidlib.data.index import DataWarning
 from vidlib.data.video import VideoError, read_clip
@@ -164,12 +164,26 @@ class _Readable(Dataset):
     def collate(self, items: list) -> Batch:
         good = [item for item in items if not isinstance(item[1], str)]
         frames = [frames for _, frames, _ in good]
+        none = np.empty((0, *self.clips.frames.shape[1:]), np.uint8)
         return Batch(
-            torch.from_numpy(np.stack(frames)) if good else torch.empty(0, dtype=torch.uint8),
+            torch.from_numpy(np.stack(frames) if good else none),
             torch.tensor([output for _, _, output in good], dtype=torch.long),
             torch.tensor([i for i, _, _ in good], dtype=torch.long),
             [reason for _, reason, _ in items if isinstance(reason, str)],
         )
+
+
+class _Shares(Sampler):
+    """Of each batch, what one of several processes takes."""
+
+    def __init__(self, batches: BatchSampler, number: int, processes: int):
+        self.batches, self.number, self.processes = batches, number, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch[self.number :: self.processes] for batch in self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 def batch_loader(
@@ -179,22 +193,23 @@ def batch_loader(
     order: Iterable[int] | None = None,
     drop_last: bool = False,
     workers: int | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> DataLoader:
     """Return a loader of `Batch`es, one call of `iter` an epoch.
 
     order: positions in the order wanted (default: as they stand). A clip that cannot be read is
     left out of its batch, which may become empty by that. workers: processes that read while the
     last batch is being used; by default one a core for clips that are decoded, and none for those
-    that lie ready.
+    that lie ready. share: (i, n) takes every n-th clip of each batch, from the i-th on: n loaders
+    together give each batch once, and equally many, though some of a short one may be empty.
     """
     if workers is None:
         workers = (os.cpu_count() or 1) if clips.frames.decoded else 0
     dataset = _Readable(clips)
+    batches = BatchSampler(range(len(clips)) if order is None else order, batch_size, drop_last)
     return DataLoader(
         dataset,
-        batch_size,
-        sampler=order,
-        drop_last=drop_last,
+        batch_sampler=_Shares(batches, *share),
         num_workers=workers,
         collate_fn=dataset.collate,
         generator=torch.Generator(),  # of its own: it takes nothing from the one that dropout uses
