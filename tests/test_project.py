@@ -22,7 +22,17 @@ NOTEBOOKS = sorted(ROOT.glob("notebooks/*.md"))
 
 # Each room may import itself and those before it. `show` draws what the stages found and neither
 # imports the other: notebooks bring them together.
-ROOMS = ["profiles", "keys", "data", "rendered", "datasets", "models", "variants", "training"]
+ROOMS = [
+    "profiles",
+    "keys",
+    "processes",
+    "data",
+    "rendered",
+    "datasets",
+    "models",
+    "variants",
+    "training",
+]
 ROOMS += ["explain", "compare", "stages", "study", "__main__"]
 MAY_IMPORT = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
 MAY_IMPORT["show"] = {*MAY_IMPORT["compare"], "show"}
