@@ -48,6 +48,7 @@ def test_the_table_by_hand():
     guesses = pd.DataFrame({"label": [1, 1, 2, 2], 4: [1, 1, 2, 2], 1: [1, 2, 1, 1], 2: [1] * 4})
     found = distinct_table(guesses, seed=0)
     assert found["frames"].tolist() == [1, 2, 4]
+    assert found["chance"].tolist() == [0.5] * 3
     assert found["top1"].tolist() == [0.25, 0.5, 1]
     assert found["f1"].tolist() == pytest.approx([0.2, 1 / 3, 1])  # (2/5 + 0)/2, (2/3 + 0)/2
     assert found["less"].tolist() == [0.75, 0.5, 0]

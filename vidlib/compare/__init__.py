@@ -18,11 +18,12 @@ from vidlib.compare.explanations import (
     paired_difference,
     table_2,
 )
-from vidlib.compare.networks import comparable_classes, network_differences
+from vidlib.compare.networks import ALIKE, comparable_classes, network_differences
 from vidlib.compare.truth import against_truth, mask_survival, saliency_on_actors
 from vidlib.compare.windows import Survival, minimal, removing, survival, window_answers
 
 __all__ = [
+    "ALIKE",
     "Survival",
     "against_truth",
     "arrow_of_time",

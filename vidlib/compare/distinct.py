@@ -39,7 +39,7 @@ def distinct_table(guesses: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     guesses: a row per clip with label and, by number of distinct frames, what is guessed; the
     largest number is all frames. Columns: frames, top1, top1_low, top1_high, f1, f1_low, f1_high,
     and less (top1 of all frames minus this) with less_low and less_high: 95 % bootstrap intervals,
-    the numbers of frames paired over clips.
+    the numbers of frames paired over clips; and chance, the top1 of naming the commonest class.
     """
     counts = sorted(set(guesses) - {"label"})
     labels, said = guesses["label"].to_numpy(), guesses[counts].to_numpy()
@@ -52,4 +52,4 @@ def distinct_table(guesses: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     ):
         table[name] = one
         table[f"{name}_low"], table[f"{name}_high"] = interval(many)
-    return table
+    return table.assign(chance=guesses["label"].value_counts(normalize=True).max())
