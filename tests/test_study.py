@@ -110,7 +110,7 @@ def edit(path, old, new):
             "START_LOGIT = 4.0",
             {"explain-i3d", "explain-clstm", "compare"},
         ),
-        ("vidlib/compare/accuracy.py", 'average="macro"', 'average="weighted"',
+        ("vidlib/compare/accuracy.py", 'average="none"', 'average="weighted"',
          {"evaluate-i3d", "evaluate-clstm", "compare"}),
         ("vidlib/rendered/observer.py", "PANNED = 0.2", "PANNED = 0.3", JUDGED),
         ("vidlib/compare/windows.py", "NO_WINDOW = -2", "NO_WINDOW = -3", JUDGED),
@@ -295,6 +295,11 @@ def test_evaluation_is_of_the_validation_clips(smoke_study):
     assert table.loc["reversed", "top1"] == pytest.approx(share)
     stored = smoke_study.arrays("evaluate-i3d", "scores")["reversed"]
     assert stored == pytest.approx(scores.numpy(), abs=1e-6)
+    distinct = smoke_study.table("evaluate-i3d", "distinct").set_index("frames")
+    ends = ["top1", "top1_low", "top1_high"]
+    assert distinct.loc[16, ["less", *ends]].tolist() == [0, *table.loc["forward", ends]]
+    still = score_clips(smoke_study.network("i3d"), batch[:, :, [7] * 16]).argmax(1)
+    assert distinct.loc[1, "top1"] == pytest.approx((still == outputs).float().mean().item())
 
 
 # --- the command line and Snakemake

@@ -141,8 +141,17 @@ def train(p, inputs, folder: Path, network: str) -> None:
 
 
 def evaluate(p, inputs, folder: Path, network: str) -> None:
-    """Score the validation clips forwards and with their frames reversed."""
-    from vidlib.compare.accuracy import DIRECTIONS, per_class, summary
+    """Score the validation clips forwards, reversed and with fewer distinct frames; probe them."""
+    from vidlib.compare.accuracy import (
+        DIRECTIONS,
+        class_drops,
+        guess_table,
+        per_class,
+        reversal_drops,
+        summary,
+    )
+    from vidlib.compare.arrow import arrow_of_time, arrow_table
+    from vidlib.compare.distinct import distinct_counts, distinct_table, held_frames
     from vidlib.data.clips import load_clips, stream_clips, to_network
     from vidlib.explain.scores import score_clips
     from vidlib.models.store import best_device, load_network
@@ -150,24 +159,39 @@ def evaluate(p, inputs, folder: Path, network: str) -> None:
     clips = load_clips(inputs["prepare"])
     validation = clips.split("validation")
     net = load_network(inputs[f"train-{network}"]).to(best_device())
-    parts = {direction: [] for direction in DIRECTIONS}
+    length = validation.frames.shape[1]
+    fewer = distinct_counts(length)[:-1]
+    parts = {name: [] for name in (*DIRECTIONS, *fewer)}
     seen = []
     for batch in stream_clips(validation, 64):
         x = to_network(batch.frames)
         parts["forward"].append(score_clips(net, x))
         parts["reversed"].append(score_clips(net, x.flip(2)))
+        for kept in fewer:
+            held = score_clips(net, x[:, :, held_frames(length, kept)])
+            parts[kept].append(held.argmax(1))
         seen.append(batch.positions)
     validation = validation.subset(torch.cat(seen).numpy())
     outputs = torch.from_numpy(validation.outputs).long()
-    scores = {direction: torch.cat(part) for direction, part in parts.items()}
-    rows = [{"direction": d, **summary(scores[d], outputs)} for d in DIRECTIONS]
-    pd.DataFrame(rows).to_parquet(folder / "summary.parquet")
-    table = per_class(scores, outputs, clips.classes, clips.names)
-    table.to_parquet(folder / "per_class.parquet")
-    guesses = validation.index[["clip_id", "label"]].copy()
-    for direction in DIRECTIONS:
-        guesses[direction] = np.array(clips.classes)[scores[direction].argmax(1).numpy()]
-    guesses.to_parquet(folder / "guesses.parquet")
+    scores = {direction: torch.cat(parts[direction]) for direction in DIRECTIONS}
+    guesses = guess_table(scores, outputs, clips.classes)
+    guesses.insert(0, "clip_id", validation.index["clip_id"])
+    numbers = np.array(clips.classes)
+    held = {kept: numbers[torch.cat(parts[kept]).numpy()] for kept in fewer}
+    held = pd.DataFrame({"label": guesses["label"], **held, length: guesses["forward"]})
+    probed = arrow_of_time(net, clips.split("train"), validation, seed=p.seed)
+    tables = {
+        "summary": summary(guesses, seed=p.seed),
+        "drops": reversal_drops(guesses, seed=p.seed),
+        "per_class": per_class(scores, outputs, clips.classes, clips.names),
+        "class_drops": class_drops(guesses, clips.names, seed=p.seed),
+        "distinct": distinct_table(held, seed=p.seed),
+        "arrow_clips": probed,
+        "arrow": arrow_table(probed),
+        "guesses": guesses,
+    }
+    for name, table in tables.items():
+        table.to_parquet(folder / f"{name}.parquet")
     np.savez_compressed(folder / "scores.npz", **{d: s.numpy() for d, s in scores.items()})
 
 
@@ -256,17 +280,27 @@ def explain(p, inputs, folder: Path, dataset: str, network: str) -> None:
 
 
 def compare(p, inputs, folder: Path) -> None:
-    """Put both networks side by side: Tables 1 and 2."""
+    """Put both networks side by side: Tables 1 and 2, and the classes on which they are alike."""
     from vidlib.compare.explanations import table_2
+    from vidlib.compare.networks import comparable_classes, network_differences
 
-    first, second = [], []
+    found: dict[str, list[pd.DataFrame]] = {"table_1": [], "drops": [], "table_2": []}
+    guesses = []
     for network in STUDIED:
-        summary = pd.read_parquet(inputs[f"evaluate-{network}"] / "summary.parquet")
-        first.append(summary.assign(network=network))
+        evaluated = inputs[f"evaluate-{network}"]
+        for name, table in (("table_1", "summary"), ("drops", "drops")):
+            found[name].append(pd.read_parquet(evaluated / f"{table}.parquet"))
+        guesses.append(pd.read_parquet(evaluated / "guesses.parquet"))
         clips = pd.read_parquet(inputs[f"explain-{network}"] / "clips.parquet")
-        second.append(table_2(clips).assign(network=network))
-    pd.concat(first, ignore_index=True).to_parquet(folder / "table_1.parquet")
-    pd.concat(second, ignore_index=True).to_parquet(folder / "table_2.parquet")
+        found["table_2"].append(table_2(clips))
+    for name, tables in found.items():
+        tables = [table.assign(network=n) for table, n in zip(tables, STUDIED, strict=True)]
+        pd.concat(tables, ignore_index=True).to_parquet(folder / f"{name}.parquet")
+    named = pd.read_parquet(evaluated / "per_class.parquet").drop_duplicates("label")
+    names = dict(zip(named["label"], named["label_name"], strict=True))
+    network_differences(*guesses, seed=p.seed).to_parquet(folder / "differences.parquet")
+    comparable = comparable_classes(*guesses, names, seed=p.seed)
+    comparable.to_parquet(folder / "comparable.parquet")
 
 
 @dataclass(frozen=True)
@@ -340,7 +374,7 @@ def stages_of(dataset: str) -> dict[str, Stage]:
         )
         trained = ("prepare", f"train-{name}")
         stages[f"evaluate-{name}"] = Stage(
-            functools.partial(evaluate, network=name), (), trained, control=control
+            functools.partial(evaluate, network=name), ("seed",), trained, control=control
         )
         stages[f"explain-{name}"] = Stage(
             functools.partial(explain, dataset=dataset, network=name),
@@ -351,5 +385,5 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             control,
         )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)
-    stages["compare"] = Stage(compare, (), seen)
+    stages["compare"] = Stage(compare, ("seed",), seen)
     return stages

@@ -1,5 +1,6 @@
 """Figures for notebooks and the book: clips that play, charts that read in both themes."""
 
+from vidlib.show.accuracy import arrow_chart, class_drops_chart, distinct_chart, table_1
 from vidlib.show.anatomy import costs_chart, reach_chart
 from vidlib.show.chart import COLOURS, Chart, chart
 from vidlib.show.figures import (
@@ -18,7 +19,7 @@ from vidlib.show.figures import (
     short,
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
-from vidlib.show.sentences import versus
+from vidlib.show.sentences import estimate, on_arrow, on_distinct, on_reversal, versus
 from vidlib.show.sheet import Sheet, contact_sheet
 from vidlib.show.truth import (
     native_clip,
@@ -36,19 +37,26 @@ __all__ = [
     "Player",
     "Row",
     "Sheet",
+    "arrow_chart",
     "bars_by_network",
     "chart",
+    "class_drops_chart",
     "clips_player",
     "confusion",
     "contact_sheet",
     "costs_chart",
     "difference_chart",
+    "distinct_chart",
+    "estimate",
     "explanation_player",
     "frames_after",
     "landscape_chart",
     "learning_curves",
     "mask_chart",
     "native_clip",
+    "on_arrow",
+    "on_distinct",
+    "on_reversal",
     "outlined",
     "overlay",
     "player",
@@ -58,6 +66,7 @@ __all__ = [
     "shares_chart",
     "short",
     "survival_chart",
+    "table_1",
     "truth_player",
     "upscale",
     "versus",
