@@ -128,7 +128,16 @@ PROFILES = {
     },
     "quick": {
         "something": QUICK,
-        "kth": replace(QUICK, **KTH, size=(60, 80), clstm_strides=(4, 1)),
+        "kth": replace(
+            QUICK,
+            **KTH,
+            size=(60, 80),
+            train_clips=80,
+            i3d_epochs=8,
+            clstm_strides=(4, 1),
+            clstm_epochs=8,
+            explained_clips=2,
+        ),
     },
     "full": {"something": FULL, "kth": replace(FULL, **KTH, **KTH_LARGE, clstm_epochs=21)},
     "paper": {

@@ -43,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
 HOW_TO_GET = {"something": something.HOW_TO_GET, "kth": kth.HOW_TO_GET}
 OWN = ("vidlib.stages", "vidlib.datasets", "vidlib.variants")  # whose functions stages call
-RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless")
+RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless", "scikit-learn")
 
 
 class Study:
