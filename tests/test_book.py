@@ -14,7 +14,11 @@ from browser import serve, watch
 ROOT = Path(__file__).resolve().parent.parent
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 FILES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+STUDY = [file for file in FILES if file.startswith("notebooks/")]
+# Chapters after the first ran on another data set too, as a further part of the book.
+FILES += [file.replace("notebooks/", "kth-mini/") for file in STUDY[1:]]
 PLAYED = [TOC["root"], "notebooks/04_grad_cam", "notebooks/05_temporal_masks"]
+PLAYED += ["kth-mini/05_temporal_masks"]
 CHARTED = [
     "notebooks/02_training_i3d",
     "notebooks/03_training_clstm",
@@ -139,6 +143,18 @@ def test_search_finds_pages(visit):
     found = page.locator("#search-results li a")
     found.first.wait_for()
     assert any("paper.html" in link.get_attribute("href") for link in found.all())
+
+
+def test_the_second_part_is_on_the_other_set_and_says_so(smoke_book):
+    contents = (smoke_book / "book/index.html").read_text(encoding="utf-8")
+    assert contents.index("The study on kth-mini") > contents.index("The study")
+    for file in STUDY[1:]:
+        other = smoke_book / f"{file.replace('notebooks/', 'kth-mini/')}.html"
+        assert "(kth-mini)" in other.read_text(encoding="utf-8").partition("</h1>")[0]
+        first = (smoke_book / f"{file}.html").read_text(encoding="utf-8")
+        assert "(kth-mini)" not in first.partition("</h1>")[0].partition("<h1>")[2]
+    masks = Links((smoke_book / "kth-mini/05_temporal_masks.html").read_text(encoding="utf-8"))
+    assert "../notebooks/01_data_preparation.html" in masks.links  # this part has no such chapter
 
 
 def test_a_missing_chapter_is_named(tmp_path):

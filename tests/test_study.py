@@ -361,7 +361,9 @@ def test_snakemake_runs_what_an_edit_concerns_and_nothing_else(smoke_study, copy
     def would_run():
         return jobs(snakemake("--dry-run", "book", cwd=copy, profile="smoke").stdout)
 
-    pages = {f"page_{p.stem}" for p in (ROOT / "notebooks").glob("*.md")} | {"page_index"}
+    chapters = sorted(path.stem for path in (ROOT / "notebooks").glob("*.md"))
+    pages = {f"page_{name}" for name in (*chapters, "index")}
+    pages |= {f"page_kth_mini_{name}" for name in chapters[1:]}
     assert would_run() == set()
 
     def after(file, old, new):
@@ -373,9 +375,17 @@ def test_snakemake_runs_what_an_edit_concerns_and_nothing_else(smoke_study, copy
         return found
 
     assert after("book/paper.md", "# ", "# Now: ") == {"book"}
-    assert after("notebooks/04_grad_cam.md", "# ", "# Now: ") == {"page_04_grad_cam", "book"}
+    assert after("notebooks/04_grad_cam.md", "# ", "# Now: ") == {
+        "page_04_grad_cam",
+        "page_kth_mini_04_grad_cam",
+        "book",
+    }
     assert after("vidlib/show/chart.py", "import html", "import html ") == pages | {"book"}
-    trained = {"stage_train_clstm", "stage_evaluate_clstm", "stage_explain_clstm", "stage_compare"}
+    trained = {
+        f"stage_{other}{stage}"
+        for other in ("", "kth_mini_")
+        for stage in ("train_clstm", "evaluate_clstm", "explain_clstm", "compare")
+    }
     edited = after("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()")
     assert edited == trained | pages | {"book"}
 
