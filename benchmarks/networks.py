@@ -11,10 +11,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidlib.models import CLSTM, I3D
+from vidlib.profiles import PROFILES
 
 # Only now: vidlib makes torchvision importable beside a CPU build of torch.
 peer = importlib.import_module("torchvision.models.video")
 
+SOMETHING_V2 = 168_913  # training clips
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
 torch.manual_seed(0)
@@ -126,4 +128,11 @@ for batch, size, width, hidden, stride in SETTINGS:
         for name, network in networks.items():
             if "," not in name:  # others do the same arithmetic
                 rate = gflop(network, clips) / seconds[name]
-                print(f"  {name:32} {rate:9.1f} GFLOP/s")
+                print(f"  {name:32} {rate:9.1f} GFLOP/s {batch / seconds[name]:9.1f} clips/s")
+        if size == 224:
+            for name, family in (("I3D", "i3d"), ("C-LSTM", "clstm")):
+                epochs = getattr(PROFILES["paper"]["something"], f"{family}_epochs")
+                days = SOMETHING_V2 * epochs * seconds[name] / batch / 86400
+                print(
+                    f"  {name}, {epochs} epochs of Something-something V2: {days:.1f} days of steps"
+                )
