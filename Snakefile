@@ -1,7 +1,8 @@
 # The study, stage by stage and notebook by notebook.
 #
 #   snakemake --cores all --config profile=quick -- book
-#   snakemake --cores all --config profile=quick seed=1 -- book      (any field of a profile)
+#   snakemake --cores all --config profile=quick seed=1 -- book      (any field of a profile; of
+#                                                   them only the seed is for kth-mini's part too)
 #
 # vidlib.study owns what is current: a stage's mark has the hash of all it depends on in its name, so
 # that a stage whose mark is there is not run again; one that is run finds what is made already.

@@ -18,6 +18,8 @@ from pathlib import Path
 import plotly
 import yaml
 
+from vidlib.datasets import DATASETS
+
 ROOT = Path(__file__).resolve().parent.parent
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
@@ -46,7 +48,8 @@ def assemble(executed: Path, source: Path) -> None:
         target.with_suffix(".md").unlink(missing_ok=True)
         target.write_text(json.dumps(notebook), encoding="utf-8")
     study = next(i for i, part in enumerate(toc["parts"]) if part.get("numbered"))
-    for folder in sorted((path for path in executed.iterdir() if path.is_dir()), reverse=True):
+    others = [path for path in executed.iterdir() if path.is_dir() and path.name in DATASETS]
+    for folder in sorted(others, reverse=True):
         toc["parts"].insert(study + 1, _part_on(folder, source))
     (source / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 

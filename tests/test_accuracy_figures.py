@@ -48,5 +48,5 @@ def test_distinct_frames_and_chance():
 def test_mirrored_classes_stand_apart_where_there_are_any():
     clips = pd.DataFrame({"label": [93, 94, 4, 4], "trained": [0.5, 0.5, 1, 1], "untrained": 0.5})
     assert "trained, mirrored pairs: 50%" in arrow_chart(clips).alt
-    assert "trained, the others: 100%" in arrow_chart(clips).alt
+    assert "trained, other classes: 100%" in arrow_chart(clips).alt
     assert "mirrored" not in arrow_chart(clips[2:]).alt

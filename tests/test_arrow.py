@@ -7,7 +7,7 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from vidlib.compare import arrow_of_time, arrow_table
+from vidlib.compare import arrow, arrow_of_time, arrow_table
 from vidlib.compare.arrow import PROBED, direction_features, entering_last_layer, probe, untrained
 from vidlib.data.clips import Clips, Frames
 from vidlib.models import CLSTM, I3D
@@ -35,7 +35,7 @@ def rising(count, seed):
     base, step = rng.integers(0, 100, count), rng.integers(5, 20, count)
     levels = (base[:, None] + step[:, None] * np.arange(8)).astype(np.uint8)
     frames = np.broadcast_to(levels[..., None, None, None], (count, 8, 4, 4, 3))
-    index = pd.DataFrame({"clip_id": [f"{seed}-{i}" for i in range(count)]})
+    index = pd.DataFrame({"clip_id": [f"{seed}-{i}" for i in range(count)], "group": None})
     index["label"] = index.index % 3
     index["label_name"] = "rising"
     return Clips(index, Frames(frames.__getitem__, np.arange(count), frames.shape[1:]), [0, 1, 2])
@@ -68,6 +68,26 @@ def test_a_direction_among_many_features_is_found():
 
 def test_features_that_never_vary_tell_nothing():
     assert probe(np.ones((4, 2, 3)), np.ones((5, 2, 3))).mean() == 0.5
+
+
+def test_the_penalty_is_not_chosen_by_what_a_group_shares():
+    """Every clip comes twice, its direction drawn by chance: only whole groups tell that."""
+    rng = np.random.default_rng(0)
+    train = rng.normal(size=(20, 2, 200)).repeat(2, axis=0)
+    groups = np.repeat(np.arange(20), 2)
+    chosen = []
+    real = arrow.LogisticRegressionCV.fit
+
+    def fit(model, *arguments):
+        chosen.append(np.ravel(real(model, *arguments).C_)[0])
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrow.LogisticRegressionCV, "fit", fit)
+        probe(train, train, groups)
+        probe(train, train)
+        probe(train, train, np.zeros(40))  # one group cannot be parted: as without
+    assert chosen[0] < chosen[1] == chosen[2]
 
 
 def test_one_clip_is_too_few_to_probe():

@@ -126,6 +126,9 @@ def test_paired_differences_see_what_pairing_shows():
     assert found.loc["blob_size", "difference"] == 0
     assert found.loc["centre_distance", "clips"] == 0
     assert np.isnan(found.loc["centre_distance", "low"])
+    few = paired_difference(one[:9], two[:9], seed=0).set_index("measure").loc["mask_length"]
+    assert few["clips"] == 9 and few["difference"] > 0.2
+    assert np.isnan([few["low"], few["high"]]).all()  # too few to say
 
 
 def test_different_clips_are_not_compared():

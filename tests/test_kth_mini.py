@@ -324,16 +324,19 @@ def test_processes_and_interruptions_leave_no_trace(rendered, tmp_path):
     assert files(tmp_path) == whole and videos[7].stat().st_mtime_ns == kept
 
 
-def test_every_subject_comes_before_any_comes_again():
+def test_every_subject_and_scenario_comes_before_any_comes_again():
     jobs = plan({"train": 256, "validation": 144})
     assert len(jobs) == len(set(jobs)) == 600
     assert {n for *_, n in jobs} == {4}
     some = plan({"train": 66, "validation": 36})
-    assert len(some) == 6 * (17 + 9)
     of_one = [job for job in some if job[1] == "boxing" and job[0] < 17]
-    assert sum(n for *_, n in of_one) == 66
-    assert {number for number, *_ in of_one} == set(range(1, 17))
-    assert {scenario for _, _, scenario, _ in of_one} == set(SCENARIOS)
+    assert sorted(n for *_, n in of_one) == 62 * [1] + 2 * [2]
+    assert {(number, scenario) for number, _, scenario, _ in of_one} == {
+        (number, scenario) for number in range(1, 17) for scenario in SCENARIOS
+    }
+    assert {n for number, *_, n in some if number > 16} == {1}
+    few = [job for job in plan({"train": 5, "validation": 1}) if job[1] == "walking"]
+    assert [(number, n) for number, *_, n in few] == [(k, 1) for k in (1, 2, 3, 4, 5, 17)]
     for split, n, most in (("train", 257, 256), ("validation", 145, 144)):
         wanted = {"train": 1, "validation": 1, split: n}
         with pytest.raises(

@@ -69,6 +69,11 @@ def test_the_first_process_may_train_without_the_others(alone, two):
     assert difference(two[0]["by the first"], alone["by the first"]) == (0, 0)
 
 
+def test_each_process_draws_dropout_of_its_own(alone, two):
+    assert torch.equal(two[0]["drawn"], alone["drawn"])
+    assert not torch.isclose(two[0]["drawn"], two[1]["drawn"]).any()
+
+
 def test_two_processes_resume_exactly(two):
     for found in two[:2]:
         assert difference(found["resumed"], found["constant"]) == (0, 0)

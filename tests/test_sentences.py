@@ -5,8 +5,19 @@ import pandas as pd
 import pytest
 import torch
 
+from vidlib import profiles, training
 from vidlib.compare import arrow_table, distinct_table, per_class, reversal_drops
-from vidlib.show import estimate, on_arrow, on_distinct, on_reversal, versus
+from vidlib.profiles import PROFILES
+from vidlib.show import (
+    estimate,
+    on_arrow,
+    on_distinct,
+    on_intervals,
+    on_reversal,
+    on_training,
+    sentences,
+    versus,
+)
 
 
 def told(measure, baseline):
@@ -106,3 +117,30 @@ def test_the_arrow_of_time_in_words(share, verdict):
     assert said.startswith(f"Of 50 clips and their reversed copies the probe places {share:.0%} (")
     assert f"rightly, {verdict} half that guessing would; given the features of random" in said
     assert said.endswith("random weights 50% (36% to 64%), not told apart from a half.")
+
+
+def test_training_is_told_as_the_profile_has_it():
+    quick, paper = (PROFILES[name]["something"] for name in ("quick", "paper"))
+    assert on_training(quick, "i3d").startswith(
+        "Lightning trains it from scratch for 6 epochs, in batches of 8, with AdamW and a learning "
+        "rate that rises and falls once, 0.001 at the top."
+    )
+    assert "105 epochs, in batches of 16, with SGD with momentum and a learning rate of 0.001." in (
+        on_training(paper, "clstm")
+    )
+    assert "with Adam and a learning rate of 0.008, halved" in on_training(paper, "i3d")
+
+
+def test_every_recipe_has_words_and_every_word_a_recipe():
+    for family in ("i3d", "clstm"):
+        assert set(profiles._WORDS[f"{family}_optimizer"]) == set(training.OPTIMIZERS)
+        assert set(profiles._WORDS[f"{family}_schedule"]) == set(training.SCHEDULES)
+    assert set(sentences.OPTIMIZERS) == set(training.OPTIMIZERS)
+    assert set(sentences.SCHEDULES) == set(training.SCHEDULES)
+
+
+def test_intervals_over_the_clips_of_a_few_people_are_owned_to_be_narrow():
+    alone = pd.DataFrame({"group": [None, None]})
+    assert on_intervals(alone).endswith("not what another training would.")
+    people = pd.DataFrame({"group": ["17", "17", "18"]})
+    assert on_intervals(people).endswith("of 2 people: for others the intervals are too narrow.")

@@ -37,6 +37,17 @@ class Spoiled(Toy):
         return super().forward(clips) * (float("nan") if bad else 1)
 
 
+class Drawing(Toy):
+    """Notes what it draws at random in the first step, as dropout would."""
+
+    drawn = None
+
+    def forward(self, clips):
+        if self.training and self.drawn is None:
+            self.drawn = torch.rand(8)
+        return super().forward(clips)
+
+
 def main(folder: Path) -> None:
     found = {name: train(folder / name, replace(RECIPE, **r)) for name, r in RECIPES.items()}
     train(folder / "resumed", replace(RECIPE, epochs=2, schedule="constant"))
@@ -50,6 +61,9 @@ def main(folder: Path) -> None:
         validation=toy_clips(19, 1, broken=(0, 1, 4)),
     )
     found["spoiled"] = train(folder / "spoiled", network=Spoiled())
+    network = Drawing(dropout=0)
+    train(folder / "drawn", replace(RECIPE, epochs=1), network)
+    found["drawn"] = network.drawn
     found["uneven"] = train(folder / "uneven", replace(RECIPE, batch_size=7))
     if processes.rank() == 0:  # as stages do that the first process makes
         found["by the first"] = train(folder / "first", together=False)

@@ -60,6 +60,7 @@ class Study:
         self.dataset = dataset
         self.stages = stages_of(dataset)
         self.rendered = DATASETS[dataset].rendered
+        self.original = DATASETS[dataset].original
         self.runs, self.data = Path(runs), Path(data).resolve()
         if not self.rendered and not self.files().is_dir():
             raise FileNotFoundError(
@@ -67,7 +68,7 @@ class Study:
                 f"can name another place than {self.data}). {HOW_TO_GET[dataset]}."
             )
         self.profile_name = profile
-        self.profile = resolve_profile(profile, overrides, DATASETS[dataset].original)
+        self.profile = resolve_profile(profile, overrides, self.original)
         self._refuse_impossible_counts()
         for network in STUDIED:
             self._refuse_impossible_network(network)
@@ -120,8 +121,7 @@ class Study:
     @property
     def overrides(self) -> dict[str, object]:
         """The fields of the profile that are overridden, and their values."""
-        original = DATASETS[self.dataset].original
-        return overridden(self.profile_name, self.profile, original)
+        return overridden(self.profile_name, self.profile, self.original)
 
     def beside(self, dataset: str) -> "Study":
         """Return the study of another data set at the same profile, with the same overrides.
@@ -130,7 +130,7 @@ class Study:
         like another of the paper's, with the same seed alone.
         """
         counts = {"train_clips", "validation_clips", "explained_clips", "batch_size"}
-        alike = DATASETS[dataset].original == DATASETS[self.dataset].original
+        alike = DATASETS[dataset].original == self.original
         kept = set(self.overrides) - counts if alike else {"seed"}
         kept = {name: value for name, value in self.overrides.items() if name in kept}
         return Study(dataset, self.profile_name, kept, self.runs, self.data)
@@ -179,7 +179,7 @@ class Study:
         if not self.rendered:
             raise ValueError(
                 f"this chapter judges by the truth of rendered clips, which {self.dataset} lacks: "
-                "run it on something-mini, or chapters 1 to 3 on this set"
+                f"run it on {self.original}-mini, or chapters 1 to 3 on this set"
             )
 
     @functools.cached_property

@@ -190,9 +190,11 @@ class _Epochs(Callback):
         self.recipe = recipe
 
     def on_train_epoch_start(self, trainer, module) -> None:
-        # Each process draws dropout of its own.
         number = 1000 * self.recipe.seed + trainer.current_epoch
-        torch.manual_seed(number + (trainer.global_rank << 48))
+        if trainer.global_rank:  # each process draws dropout of its own
+            # torch's generators on CPUs take 32 bits of a seed
+            number = int(np.random.SeedSequence([number, trainer.global_rank]).generate_state(1)[0])
+        torch.manual_seed(number)
         if self.recipe.schedule == "plateau":
             (optimizer,) = trainer.optimizers
             for group in optimizer.param_groups:
@@ -251,8 +253,10 @@ class _Batches(L.LightningDataModule):
     def _loader(self, clips: Clips, **options) -> DataLoader:
         trainer = self.trainer
         share = trainer.global_rank, trainer.world_size
-        # Processes of one machine share its cores.
-        workers = -(-(os.cpu_count() or 1) // trainer.num_devices) if clips.frames.decoded else 0
+        # Processes of one machine share the cores that they may use; not every system says which.
+        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+        cores = len(allowed(0))
+        workers = -(-cores // trainer.num_devices) if clips.frames.decoded else 0
         return batch_loader(clips, self.recipe.batch_size, share=share, workers=workers, **options)
 
     def train_dataloader(self) -> DataLoader:
@@ -350,6 +354,7 @@ def fit(
         callbacks=[_Epochs(recipe), checkpoint],
     )
     last = folder / "last.ckpt"
+    goes_on = processes.agreed(last.exists()) if several > 1 else last.exists()
     with warnings.catch_warnings():
         # Clips are in memory already: loader workers, which it recommends, would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -359,7 +364,7 @@ def fit(
         trainer.fit(
             module,
             datamodule=_Batches(train, validation, recipe),
-            ckpt_path=str(last) if last.exists() else None,
+            ckpt_path=str(last) if goes_on else None,
             weights_only=True,
         )
     return module.history

@@ -74,17 +74,23 @@ def untrained(network: nn.Module, seed: int) -> nn.Module:
     return fresh
 
 
-def probe(train: np.ndarray, validation: np.ndarray) -> np.ndarray:
+def probe(
+    train: np.ndarray, validation: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
     """Return whether a linear probe is right about each validation clip and its reversed copy.
 
     train, validation: features, (N, 2, F) and (M, 2, F), forward and reversed; N at least 2.
+    groups: (N,), what the training clips are of, such as people; each its own by default.
     Returns (M, 2) bool. The probe is a logistic regression on standardised features; its L2 penalty
-    is chosen by cross-validation within the training clips, in which the two copies of a clip never
-    part. Raises ValueError for fewer than two training clips.
+    is chosen by cross-validation within the training clips, in which the copies of all clips of a
+    group stay together, where there are two groups at least. Raises ValueError for fewer than two
+    training clips.
     """
     clips, _, size = train.shape
     if clips < 2:
         raise ValueError(f"the probe has {clips} training clips: give it at least 2")
+    if groups is None or len(set(groups)) < 2:
+        groups = np.arange(clips)
     examples, answers = train.reshape(-1, size), np.tile([0, 1], clips)
     scaler = StandardScaler().fit(examples)
     x, z = scaler.transform(examples), scaler.transform(validation.reshape(-1, size))
@@ -94,7 +100,7 @@ def probe(train: np.ndarray, validation: np.ndarray) -> np.ndarray:
     model = LogisticRegressionCV(
         Cs=STRENGTHS,
         l1_ratios=(0,),
-        cv=GroupKFold(min(5, clips)).split(x, groups=np.repeat(np.arange(clips), 2)),
+        cv=GroupKFold(min(5, len(set(groups)))).split(x, groups=np.repeat(groups, 2)),
         scoring="neg_log_loss",
         max_iter=1000,
         use_legacy_attributes=False,
@@ -119,10 +125,12 @@ def arrow_of_time(
     ]
     table = None
     for name, one in (("trained", network), ("untrained", untrained(network, seed))):
-        (learned, _), (judged, positions) = (direction_features(one, clips) for clips in some)
+        (learned, places), (judged, positions) = (direction_features(one, clips) for clips in some)
+        seen = some[0].subset(places).index
+        groups = seen["group"].where(seen["group"].notna(), seen["clip_id"]).to_numpy()
         if table is None:
             table = some[1].subset(positions).index[["clip_id", "label", "label_name"]].copy()
-        table[name] = probe(learned, judged).mean(1)
+        table[name] = probe(learned, judged, groups).mean(1)
     return table
 
 

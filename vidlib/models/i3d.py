@@ -145,6 +145,9 @@ class I3D(nn.Module):
 
     Maps clips (B, 3, T, H, W), float in [-1, 1], of any T, H and W, to logits (B, num_classes).
 
+    BatchNorm's running statistics follow its batches at PyTorch's pace, ten times that of the usual
+    ports: with theirs a training of a few hundred steps ends with statistics of its beginning.
+
     ``temporal_strides`` are those of Conv3d_1a, MaxPool3d_4a and MaxPool3d_5a, the only layers that
     stride in time: (2, 2, 2) in the original. Section 4.2 of the paper lowers the first convolution
     and "the second max pooling layer" to 1, so that 16 frames give 8 activations at Mixed_5c. The

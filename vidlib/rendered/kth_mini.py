@@ -49,8 +49,8 @@ def _whole(path: Path, frames: int) -> bool:
 def plan(clips_per_class: dict[str, int]) -> list[tuple[int, str, str, int]]:
     """Return subject, action, scenario and number of sequences of each video, in this order.
 
-    clips_per_class: sequences of each action by split. They are taken in rounds in which every
-    subject of the split gives a video, in another scenario each. ValueError for too many.
+    clips_per_class: sequences of each action by split. Every subject of the split gives one in
+    every scenario before any video has a second. ValueError for too many.
     """
     jobs = []
     for split, subjects in SPLITS["paper"].items():
@@ -62,7 +62,7 @@ def plan(clips_per_class: dict[str, int]) -> list[tuple[int, str, str, int]]:
             )
         turns = [(n, f"d{(n + r) % 4 + 1}") for r in range(len(SCENARIOS)) for n in subjects]
         for k, (number, scenario) in enumerate(turns):
-            sequences = min(SEQUENCES, wanted - SEQUENCES * k)
+            sequences = (wanted + len(turns) - 1 - k) // len(turns)
             jobs += [(number, action, scenario, sequences) for action in ACTIONS if sequences > 0]
     return sorted(jobs)
 

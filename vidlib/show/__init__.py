@@ -19,7 +19,15 @@ from vidlib.show.figures import (
     short,
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
-from vidlib.show.sentences import estimate, on_arrow, on_distinct, on_reversal, versus
+from vidlib.show.sentences import (
+    estimate,
+    on_arrow,
+    on_distinct,
+    on_intervals,
+    on_reversal,
+    on_training,
+    versus,
+)
 from vidlib.show.sheet import Sheet, contact_sheet
 from vidlib.show.truth import (
     native_clip,
@@ -56,7 +64,9 @@ __all__ = [
     "native_clip",
     "on_arrow",
     "on_distinct",
+    "on_intervals",
     "on_reversal",
+    "on_training",
     "outlined",
     "overlay",
     "player",

@@ -115,7 +115,7 @@ def arrow_chart(clips: pd.DataFrame) -> Chart:
     mirrored = clips["label"].isin([label for pair in PAIRS for label in pair])
     groups = {"all classes": clips}
     if mirrored.any() and not mirrored.all():
-        groups |= {"mirrored pairs": clips[mirrored], "the others": clips[~mirrored]}
+        groups |= {"mirrored pairs": clips[mirrored], "other classes": clips[~mirrored]}
     table = pd.concat([arrow_table(some).assign(classes=name) for name, some in groups.items()])
     axis = "clips and copies told apart"
     return shares_chart(table, x="classes", by="features", axis=axis, chance=0.5)

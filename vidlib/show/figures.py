@@ -186,8 +186,9 @@ def bars_by_network(
     """Return the mean of measures per network, with 95 % bootstrap intervals over clips.
 
     clips: a row per clip and network, with a column network. reference: a value to compare with,
-    drawn as a line.
+    drawn as a line. Measures without any value are left out.
     """
+    measures = [m for m in measures if clips[m].notna().any()]
     fig = go.Figure()
     said = []
     for network in TITLES.values():
