@@ -2,6 +2,7 @@
 
 import atexit
 import datetime
+import functools
 import os
 
 import torch
@@ -42,7 +43,7 @@ def agreed(value):
     try:
         if not dist.is_initialized():
             _join()
-        dist.broadcast_object_list(values)
+        dist.broadcast_object_list(values, group=_waiting())
     except RuntimeError as error:
         raise RuntimeError(
             f"process {rank()} waited for another that stopped; what that one says tells why"
@@ -54,9 +55,14 @@ def _join() -> None:
     """Connect the processes of this run, by the variables that torchrun sets."""
     if not _by_torchrun():
         _name_as_torchrun_does()
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, timeout=FOREVER)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     atexit.register(dist.destroy_process_group)
+
+
+@functools.cache
+def _waiting() -> dist.ProcessGroup:
+    """Return all processes as a group of its own: in training none is waited for so long."""
+    return dist.new_group(backend="gloo", timeout=FOREVER)
 
 
 def _name_as_torchrun_does() -> None:
