@@ -2,17 +2,38 @@
 
 from vidlib.explain.gradcam import grad_cam
 from vidlib.explain.masks import Masks, learn_masks, search_masks
-from vidlib.explain.perturb import frame_order, freeze, perturb, reverse
+from vidlib.explain.perturb import (
+    PERTURBATIONS,
+    REORDERINGS,
+    blur,
+    fade,
+    frame_order,
+    freeze,
+    hold_next,
+    perturb,
+    repeat,
+    reverse,
+    reverse_by_first_half,
+    shuffle,
+)
 from vidlib.explain.scores import score_clips
 
 __all__ = [
+    "PERTURBATIONS",
+    "REORDERINGS",
     "Masks",
+    "blur",
+    "fade",
     "frame_order",
     "freeze",
     "grad_cam",
+    "hold_next",
     "learn_masks",
     "perturb",
+    "repeat",
     "reverse",
+    "reverse_by_first_half",
     "score_clips",
     "search_masks",
+    "shuffle",
 ]

@@ -1,55 +1,129 @@
 """Perturbations of time as linear maps: a mask becomes a row-stochastic matrix over frames.
 
 Row t of the matrix says how frame t of the perturbed clip is mixed from the frames of the clip.
-Masks are (B, T), floating, in [0, 1], 1 = perturbed; matrices are (B, T, T), of the mask's dtype
-and differentiable with respect to it. A new perturbation is one more such function.
+Masks are (B, T), floating, in [0, 1], 1 = perturbed; other masks raise ValueError. Matrices are
+(B, T, T), of the mask's dtype and device, and differentiable with respect to it. A new
+perturbation is one more such function. `freeze` and `reverse` are the paper's (section 3.1).
+
+Below x are the frames of the clip, p those of the perturbed clip, and a run is a longest stretch of
+frames with m > 0.1. What moves the frames of a run mixes each with another by its own mask value,
+
+    p_t = (1 - m_t) x_t + m_t x_s(t),
+
+so that where the run lies does not depend smoothly on the mask, but how much it is perturbed does.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-REVERSE_THRESHOLD = 0.1  # section 3.1: indices above it count as active
+RUN_THRESHOLD = 0.1  # section 3.1: indices above it count as active
 
 
 def freeze(mask: Tensor) -> Tensor:
     """Hold the previous frame where the mask is on (section 3.1, the pseudocode).
 
     p_0 = x_0 and p_t = (1 - m_t) x_t + m_t p_{t-1}, recursive in the *perturbed* previous frame.
-    The mask's first value has no effect. Maps (B, T) in [0, 1] to (B, T, T); other masks raise
-    ValueError.
-    """
-    _check_mask(mask)
-    identity = torch.eye(mask.shape[1], dtype=mask.dtype, device=mask.device)
-    row = identity[0].expand(len(mask), -1)
-    rows = [row]
-    for t in range(1, mask.shape[1]):
-        m = mask[:, t, None]
-        row = (1 - m) * identity[t] + m * row
-        rows.append(row)
-    return torch.stack(rows, 1)
-
-
-def reverse(mask: Tensor) -> Tensor:
-    """Play every contiguous run of m > 0.1 backwards (section 3.1).
-
-    In a run from a to b, p_i = (1 - m_i) x_i + m_i x_{a+b-i}: each row uses its own mask value, so
-    every frame of the run gets a gradient. The authors' code blends both frames of a swapped pair
-    by the mask value of the first half's frame, which leaves the second half without one; on on/off
-    masks the two agree. Maps (B, T) in [0, 1] to (B, T, T); other masks raise ValueError.
+    The mask's first value has no effect. Written out, x_s enters p_t with the weight
+    (1 - m_s) m_{s+1} ... m_t, and x_0 with m_1 ... m_t.
     """
     _check_mask(mask)
     length = mask.shape[1]
-    index = torch.arange(length, device=mask.device)
-    active = mask > REVERSE_THRESHOLD
-    first = active & ~F.pad(active, (1, -1))
-    last = active & ~F.pad(active, (-1, 1))
-    start = torch.where(first, index, 0).cummax(1).values
-    stop = torch.where(last, index, length - 1).flip(1).cummin(1).values.flip(1)
-    mirror = torch.where(active, start + stop - index, index)
-    amount = torch.where(active, mask, 0)
-    swapped = F.one_hot(mirror, length).to(mask.dtype)
-    return torch.diag_embed(1 - amount) + amount[..., None] * swapped
+    after = torch.ones(length, length, dtype=torch.bool, device=mask.device).tril(-1)  # t > s
+    held = torch.where(after, mask[:, :, None], 1).cumprod(1).tril()
+    shown = F.pad(1 - mask[:, 1:], (1, 0), value=1)
+    return held * shown[:, None]
+
+
+def hold_next(mask: Tensor) -> Tensor:
+    """Show the next frame early where the mask is on: `freeze` with time running backwards.
+
+    p_{T-1} = x_{T-1} and p_t = (1 - m_t) x_t + m_t p_{t+1}. The mask's last value has no effect.
+    """
+    return freeze(mask.flip(-1)).flip(1, 2)
+
+
+def reverse(mask: Tensor) -> Tensor:
+    """Play every run backwards (section 3.1).
+
+    In a run from a to b, p_t = (1 - m_t) x_t + m_t x_{a+b-t}: each row uses its own mask value, so
+    every frame of the run gets a gradient.
+    """
+    first, last = _runs(mask)
+    return _move(mask, first + last - _frames(mask))
+
+
+def reverse_by_first_half(mask: Tensor) -> Tensor:
+    """Play every run backwards as the authors' code does; `reverse` on on/off masks.
+
+    Both frames of a swapped pair are mixed by the mask value of the one in the run's first half,
+    so that the second half gets no gradient.
+    """
+    first, last = _runs(mask)
+    frame = _frames(mask)
+    mirror = first + last - frame
+    return _move(mask.gather(1, torch.minimum(frame, mirror)), mirror)
+
+
+def shuffle(mask: Tensor, *, seed: int = 0) -> Tensor:
+    """Play every run in a random order, which is neither the frames' own nor its reversal.
+
+    A run of two frames has no such order and is swapped. ``seed`` fixes one order for each length
+    of run, wherever the run lies and whatever the rest of the mask.
+    """
+    first, last = _runs(mask)
+    frame = _frames(mask)
+    orders = [_random_order(n + 1, seed) for n in range(mask.shape[1])]
+    order = pad_sequence(orders, batch_first=True).to(mask.device)
+    return _move(mask, first + order[last - first, frame - first])
+
+
+def repeat(mask: Tensor, *, every: int = 2) -> Tensor:
+    """Drop frames of every run and repeat those kept: the run at 1 / ``every`` of its frame rate.
+
+    Of each ``every`` frames, counted from the run's first, one is kept and stands for the others.
+    Raises ValueError for an ``every`` below 2.
+    """
+    if every < 2:
+        raise ValueError(f"every is {every}: it must be at least 2, or no frame is dropped.")
+    first, _ = _runs(mask)
+    frame = _frames(mask)
+    return _move(mask, frame - (frame - first) % every)
+
+
+def blur(mask: Tensor, *, sigma: float = 2.0) -> Tensor:
+    """Mix with a Gaussian average over time, of standard deviation ``sigma`` in frames.
+
+    p_t = (1 - m_t) x_t + m_t sum_s g_ts x_s with g_ts in proportion to
+    exp(-(t - s)^2 / (2 sigma^2)), normalised over the frames that the clip has. Raises ValueError
+    for a sigma that is not above 0.
+    """
+    _check_mask(mask)
+    if not sigma > 0:
+        raise ValueError(f"sigma is {sigma}: it must be above 0 frames.")
+    frame = _frames(mask)
+    distance = (frame[:, None] - frame).to(mask.dtype) / sigma
+    return _mix(mask, (-(distance**2) / 2).softmax(1))
+
+
+def fade(mask: Tensor) -> Tensor:
+    """Fade to the clip's mean frame: p_t = (1 - m_t) x_t + m_t mean_s x_s."""
+    _check_mask(mask)
+    length = mask.shape[1]
+    return _mix(mask, mask.new_full((length, length), 1 / length))
+
+
+PERTURBATIONS = {
+    "freeze": freeze,
+    "reverse": reverse,
+    "hold_next": hold_next,
+    "blur": blur,
+    "fade": fade,
+    "shuffle": shuffle,
+    "repeat": repeat,
+}
+REORDERINGS = ("freeze", "reverse", "hold_next", "shuffle", "repeat")  # of frames, by on/off masks
 
 
 def perturb(clips: Tensor, matrix: Tensor) -> Tensor:
@@ -68,6 +142,45 @@ def perturb(clips: Tensor, matrix: Tensor) -> Tensor:
 def frame_order(matrix: Tensor) -> Tensor:
     """Return which frame each perturbed frame mostly shows: (B, T, T) to int64 (B, T), 0-based."""
     return matrix.argmax(-1)
+
+
+def _frames(mask: Tensor) -> Tensor:
+    """Return the numbers of the frames of masks (B, T): int64 (T,)."""
+    return torch.arange(mask.shape[1], device=mask.device)
+
+
+def _runs(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and the last frame of the run each frame lies in: int64 (B, T) each.
+
+    A frame outside all runs counts as a run of its own.
+    """
+    _check_mask(mask)
+    frame = _frames(mask)
+    active = mask > RUN_THRESHOLD
+    joined = F.pad(active[:, 1:] & active[:, :-1], (1, 1))  # with the frame before, (B, T + 1)
+    first = torch.where(joined[:, :-1], 0, frame).cummax(1).values
+    last = torch.where(joined[:, 1:], len(frame), frame).flip(1).cummin(1).values.flip(1)
+    return first, last
+
+
+def _random_order(length: int, seed: int) -> Tensor:
+    """Return 0..length-1 in an order that, from three on, is neither ascending nor descending."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.arange(length).flip(0)
+    while length > 2 and (order.diff().abs() == 1).all():  # those two orders alone step by one
+        order = torch.randperm(length, generator=generator)
+    return order
+
+
+def _move(mask: Tensor, source: Tensor) -> Tensor:
+    """Mix into each frame of a run the one that ``source`` (B, T) names: (B, T, T)."""
+    amount = torch.where(mask > RUN_THRESHOLD, mask, 0)
+    return _mix(amount, F.one_hot(source, mask.shape[1]).to(mask.dtype))
+
+
+def _mix(amount: Tensor, other: Tensor) -> Tensor:
+    """Mix each frame with a row of ``other``, (T, T) or (B, T, T), by amounts (B, T): (B, T, T)."""
+    return torch.diag_embed(1 - amount) + amount[..., None] * other
 
 
 def _check_mask(mask: Tensor) -> None:
