@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from vidlib.explain import freeze, learn_masks, masks, reverse, score_clips, search_masks
+from benchmarks._published import published_mask
+from vidlib.explain import (
+    find_masks,
+    freeze,
+    learn_masks,
+    masks,
+    penalty,
+    perturb,
+    reverse,
+    score_clips,
+    search_masks,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -176,16 +187,59 @@ def test_start_is_the_smallest_centred_window_that_is_enough():
         assert learned.mask[0].tolist() == pytest.approx(expected)
 
 
-def test_centred_windows_of_an_odd_clip():
-    windows = masks._centred_windows(5).int().tolist()
-    assert windows == [[0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+class Tabled(nn.Module):
+    """Class 1 scores what a table says of how many of the clip's frames differ from a ramp."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(scores, dtype=torch.float64).logit())
+
+    def forward(self, clips):
+        frames = clips.mean((1, 3, 4))
+        changed = (frames - ramp(frames.shape[1])[0, 0, :, 0, 0]).abs() > 1e-6
+        logit = self.logits[changed.sum(1)]
+        return torch.stack([torch.zeros_like(logit), logit], 1)
 
 
-def test_ninety_percent_decides_the_start():
-    drops = torch.tensor(
-        [[0.44, 0.46, 0.5], [0.44, 0.44, 0.5], [0.0, 0.0, 0.0], [-0.6, -0.7, -0.5]]
-    )
-    assert masks._smallest_enough(drops).tolist() == [1, 2, 0, 2]
+# Frozen, the centred windows of five frames change 1, 3 and 4 of them (the first never changes).
+@pytest.mark.parametrize(
+    ("after", "corrected", "paper"),
+    [
+        # 88 % and 92 % of the whole clip's drop: the second is enough, the first fails
+        ({1: 0.94 - 0.44, 3: 0.94 - 0.46, 4: 0.44}, [0, 1, 1, 1, 0], [0, 0, 1, 0, 0]),
+        # 88 % both: the whole clip it must be; the first to fail is the larger one
+        ({1: 0.94 - 0.44, 3: 0.94 - 0.44, 4: 0.44}, [1, 1, 1, 1, 1], [0, 1, 1, 1, 0]),
+        # both are enough: the smallest, for either
+        ({1: 0.94 - 0.48, 3: 0.94 - 0.46, 4: 0.44}, [0, 0, 1, 0, 0], [0, 0, 1, 0, 0]),
+    ],
+)
+def test_ninety_percent_decides_the_start(after, corrected, paper):
+    net = Tabled([0.94, after[1], 0.94, after[3], after[4]])
+    for procedure, expected in (("corrected", corrected), ("paper", paper)):
+        learned = learn_masks(net, ramp(5), procedure=procedure, iterations=0)
+        assert learned.start.tolist() == [expected]
+
+
+def test_a_network_that_does_not_mind_starts_from_the_smallest_window():
+    learned = learn_masks(Tabled([0.7] * 6), ramp(5), iterations=0)
+    assert learned.start.tolist() == [[0, 0, 1, 0, 0]]
+
+
+def test_published_start_compares_a_reversal_with_the_frozen_clip():
+    # Reversed, the windows change 2, 4 and 4 frames; frozen, the whole clip changes 4.
+    class Directed(Tabled):
+        def forward(self, clips):
+            frames = clips.mean((1, 3, 4))
+            frozen = (frames[:, 1:] == frames[:, :-1]).all(1)
+            logit = torch.where(frozen, self.logits[5], super().forward(clips)[:, 1])
+            return torch.stack([torch.zeros_like(logit), logit], 1)
+
+    net = Directed([0.9, 0.9, 0.7, 0.9, 0.5, 0.1])
+    # Of the drop by freezing, 0.8, reversing causes 0.4: every window fails.
+    learned = learn_masks(net, ramp(5), perturbation=reverse, procedure="paper", iterations=0)
+    assert learned.start.tolist() == [[0, 1, 1, 1, 0]]
+    learned = learn_masks(net, ramp(5), perturbation=reverse, iterations=0)
+    assert learned.start.tolist() == [[1, 1, 1, 1, 1]]  # three frames reversed cause 0.2 of 0.4
 
 
 # ---------------------------------------------------------------- learning
@@ -245,6 +299,168 @@ def test_targets_default_to_the_guess_on_the_clip_itself():
     assert chosen.original_score.item() == pytest.approx(1 - learned.original_score[0].item())
 
 
+def test_the_published_procedure_equals_a_plain_loop():
+    clips = noise(3, 2, 7, 3, 3)
+    net = small_net(clips).eval()
+    targets = torch.tensor([0, 2, 1])
+    learned = learn_masks(net, clips, targets, procedure="paper", iterations=40)
+    for clip, target, mask in zip(clips, targets.tolist(), learned.mask, strict=True):
+        plain = published_mask(net, clip, target, iterations=40)
+        torch.testing.assert_close(mask, plain, atol=1e-6, rtol=0)
+    assert (learned.losses.diff(dim=1) > 0).any()  # the last mask is not the best
+    assert torch.equal(learned.loss, learned.losses[:, -1])
+
+
+def test_the_published_reversal_cannot_move_the_second_half():
+    clips = noise(1, 2, 6, 3, 3)
+    net = small_net(clips)
+    start = torch.full((1, 6), 0.9, dtype=torch.float64)
+    options = {"perturbation": reverse, "start": start, "l1": 0, "tv": 0, "iterations": 5}
+    moved = learn_masks(net, clips, procedure="paper", **options).path.diff(dim=1).abs().sum(1)
+    assert (moved[0, :3] > 1e-3).all() and (moved[0, 3:] == 0).all()
+    moved = learn_masks(net, clips, **options).path.diff(dim=1).abs().sum(1)
+    assert (moved > 1e-3).all()
+
+
+def test_path_and_losses_tell_every_step():
+    clips = noise(2, 2, 5, 3, 3)
+    net = small_net(clips)
+    learned = learn_masks(net, clips, iterations=12)
+    assert learned.path.shape == (2, 13, 5) and learned.losses.shape == (2, 13)
+    net.eval()
+    for row in range(2):
+        for mask, loss in zip(learned.path[row], learned.losses[row], strict=True):
+            shown = perturb(clips[row : row + 1], freeze(mask[None]))
+            score = net(shown).softmax(1)[0, learned.targets[row]].item()
+            assert loss.item() == pytest.approx(plain_loss(mask.tolist(), score))
+    assert torch.equal(learned.loss, learned.losses.amin(1))
+
+
+def test_a_clip_is_done_when_its_loss_no_longer_falls_and_leaves_the_batch():
+    class Counting(Transition):
+        seen = 0
+
+        def forward(self, clips):
+            self.seen += len(clips)
+            return super().forward(clips)
+
+    # Without a penalty, a clip that always scores the same has nothing to gain.
+    clips = torch.cat([ramp(), torch.zeros_like(ramp())])
+    net = Counting(5)
+    before = learn_masks(net, clips, l1=0, tv=0, iterations=0, micro_batch=2)
+    base = net.seen
+    net.seen = 0
+    learned = learn_masks(net, clips, l1=0, tv=0, iterations=100, micro_batch=2)
+    steps = (~learned.losses.isnan()).sum(1)
+    assert steps[1] == masks.PATIENCE + 1 < steps[0]
+    assert net.seen == base - 2 + steps.sum()
+    assert learned.path[1, steps[1] :].isnan().all() and learned.mask.isfinite().all()
+    assert torch.equal(learned.mask[1], before.mask[1])
+
+
+def test_the_early_stop_spares_steps_and_costs_little(monkeypatch):
+    clips = noise(24, 2, 8, 3, 3)
+    net = small_net(clips)
+    stopped = learn_masks(net, clips, iterations=300)
+    monkeypatch.setattr(masks, "PATIENCE", 300)
+    full = learn_masks(net, clips, iterations=300)
+    assert (stopped.loss >= full.loss).all() and (stopped.loss - full.loss).mean() < 0.02
+    assert (~stopped.losses.isnan()).sum() < 0.5 * (~full.losses.isnan()).sum()
+
+
+def test_masks_can_start_from_others():
+    given = torch.tensor([[0.0, 1, 0.3, 0.6, 0, 0, 1, 1]], dtype=torch.float64)
+    learned = learn_masks(Transition(5), ramp(), start=given, iterations=0)
+    edge = torch.sigmoid(torch.tensor(-5.0, dtype=torch.float64)).item()
+    assert learned.mask[0].tolist() == pytest.approx(given[0].clamp(edge, 1 - edge).tolist())
+    again = learn_masks(Transition(5), ramp(), start=learned.mask, iterations=0)
+    torch.testing.assert_close(again.mask, learned.mask)
+
+
+@pytest.mark.parametrize("find", [learn_masks, search_masks, find_masks])
+def test_the_score_can_be_the_logit(find):
+    net = Transition(5)
+    found = find(net, ramp(), score="logit")
+    assert found.original_score.item() == pytest.approx(6)
+    expected = plain_loss(found.mask[0].tolist(), found.score.item())
+    assert found.loss.item() == pytest.approx(expected)
+    assert found.score.item() < 0.5 and (found.mask[0] > 0.5).nonzero().flatten().tolist()[0] <= 5
+
+
+# ---------------------------------------------------------------- finding
+
+
+def hard_window(found):
+    """The best window among those tried, and its loss, from the landscape alone."""
+    best = None
+    for first, last in (~found.landscape.isnan()).nonzero().tolist():
+        mask = [float(first <= t <= last) for t in range(len(found.landscape))]
+        loss = plain_loss(mask, found.landscape[first, last].item())
+        if best is None or loss < best[0] - 1e-12:
+            best = (loss, first, last)
+    return best
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 8, 16])
+def test_found_masks_are_local_optima_and_never_above_their_start(length):
+    clips = noise(4, 2, length, 3, 3)
+    net = small_net(clips)
+    found, oracle = find_masks(net, clips), search_masks(net, clips)
+    start = learn_masks(net, clips, iterations=0)
+    tried = ~found.landscape.isnan()
+    torch.testing.assert_close(found.landscape[tried], oracle.landscape[tried])
+    assert torch.equal(found.start, start.start)
+    for row in range(4):
+        one = SimpleNamespace(landscape=found.landscape[row])
+        loss, first, last = hard_window(one)
+        assert found.loss[row] <= loss + 1e-9
+        for a in (first - 1, first, first + 1):
+            for b in (last - 1, last, last + 1):
+                if 0 <= a <= b < length:
+                    mask = [float(a <= t <= b) for t in range(length)]
+                    assert plain_loss(mask, oracle.landscape[row, a, b].item()) >= loss - 1e-9
+        on = [float(first <= t <= last) for t in range(length)]
+        begin = plain_loss(found.start[row].tolist(), oracle.landscape[row][ends(found.start[row])])
+        assert plain_loss(on, oracle.landscape[row, first, last].item()) <= begin + 1e-9
+
+
+def ends(window):
+    on = window.nonzero().flatten()
+    return on[0].item(), on[-1].item()
+
+
+def test_finding_tries_far_fewer_windows_than_searching():
+    clips = noise(6, 2, 16, 3, 3)
+    net = small_net(clips)
+    found, oracle = find_masks(net, clips), search_masks(net, clips)
+    assert (~found.landscape.isnan()).sum() < 0.45 * (~oracle.landscape.isnan()).sum()
+
+
+def test_found_loss_and_score_are_those_of_the_mask():
+    clips = noise(5, 2, 8, 3, 3)
+    net = small_net(clips)
+    found = find_masks(net, clips, perturbation=reverse)
+    shown = perturb(clips, reverse(found.mask))
+    scores = net.eval()(shown).softmax(1).gather(1, found.targets[:, None])[:, 0]
+    torch.testing.assert_close(found.score, scores.detach())
+    torch.testing.assert_close(found.loss, penalty(found.mask) + found.score)
+
+
+def test_a_window_that_cannot_be_better_is_not_tried():
+    # One frozen transition brings the score to nothing: only windows as short are worth a try.
+    net = Transition(5, sharpness=40.0)
+
+    class Zeroed(Transition):
+        def forward(self, clips):
+            logits = super().forward(clips)
+            return torch.cat([logits[:, :1] + 20, logits[:, 1:]], 1)
+
+    found = find_masks(Zeroed(5, sharpness=40.0), ramp())
+    first, last = (~found.landscape[0].isnan()).nonzero(as_tuple=True)
+    assert net.t == 5 and found.loss.item() < 0.06
+    assert ((last - first + 1).float().median()) <= 4
+
+
 @pytest.mark.parametrize("length", [1, 2, 7])
 def test_constant_masks_give_finite_results(length):
     clips = noise(2, 2, length, 3, 3)
@@ -254,18 +470,18 @@ def test_constant_masks_give_finite_results(length):
 
 def test_penalty_is_equation_1_with_finite_slope():
     mask = torch.tensor([[0.1, 0.9, 0.4], [0.5, 0.5, 0.5]], dtype=torch.float64)
-    penalty = masks._penalty(mask, 0.01, 0.02, 3)
-    assert penalty.tolist() == pytest.approx([0.014 + 0.02 * (0.512 + 0.125), 0.015])
+    terms = penalty(mask, 0.01, 0.02, 3)
+    assert terms.tolist() == pytest.approx([0.014 + 0.02 * (0.512 + 0.125), 0.015])
     for beta in (1, 3):
         mask.requires_grad_().grad = None
-        masks._penalty(mask, 0.01, 0.02, beta).sum().backward()
+        penalty(mask, 0.01, 0.02, beta).sum().backward()
         assert mask.grad[1].tolist() == pytest.approx([0.01] * 3)
 
 
 # ---------------------------------------------------------------- the model is left as found
 
 
-@pytest.mark.parametrize("find", [learn_masks, search_masks])
+@pytest.mark.parametrize("find", [learn_masks, search_masks, find_masks])
 @pytest.mark.parametrize("fails_at", [None, 1, 3, 5])
 def test_model_is_left_as_found_even_after_an_exception(find, fails_at):
     clips = noise(2, 2, 4, 3, 3).requires_grad_()
@@ -301,7 +517,7 @@ def test_model_is_left_as_found_even_after_an_exception(find, fails_at):
 # ---------------------------------------------------------------- errors
 
 
-@pytest.mark.parametrize("find", [learn_masks, search_masks])
+@pytest.mark.parametrize("find", [learn_masks, search_masks, find_masks])
 @pytest.mark.parametrize(
     ("clips", "options", "message"),
     [
@@ -311,6 +527,7 @@ def test_model_is_left_as_found_even_after_an_exception(find, fails_at):
         (ramp(), {"l1": -1}, "both weights must be at least 0"),
         (ramp(), {"beta": 0.5}, "beta is 0.5: it must be at least 1"),
         (ramp(), {"micro_batch": 0}, "micro_batch is 0"),
+        (ramp(), {"score": "loss"}, "score is 'loss': choose one of softmax, logit"),
     ],
 )
 def test_bad_arguments_stop_before_the_model_runs(find, clips, options, message):
@@ -325,6 +542,8 @@ def test_bad_arguments_stop_before_the_model_runs(find, clips, options, message)
     [
         ({"iterations": -1}, "iterations is -1: it must be at least 0"),
         ({"lr": 0}, "the learning rate must be above 0"),
+        ({"procedure": "published"}, "procedure is 'published': choose one of corrected, paper"),
+        ({"start": torch.zeros(1, 7)}, r"start has shape \(1, 7\): give masks \(1, 8\)"),
         ({"targets": torch.tensor([1, 1])}, "one whole class number for each of the 1 clips"),
         ({"targets": torch.tensor([1.0])}, "type torch.float32"),
         ({"targets": torch.tensor([2])}, r"targets lie in \[2, 2\], but .* classes 0 to 1"),

@@ -15,9 +15,10 @@ class Profile:
     Clips are counted per class; size is height and width in pixels. The strides of I3D are the
     spatial ones of its first convolution and its four max-pools, and the temporal ones of its first
     convolution and of the two max-pools that have one; those of the C-LSTM its input convolutions',
-    one per layer. momentum is SGD's. mask_l1 and mask_tv are the weights of Eq. 1. The gate's are
-    those of the small networks that look for leaks, and, with epochs of their own, of those that
-    learn planted cues.
+    one per layer. momentum is SGD's. mask_l1 and mask_tv are the weights of Eq. 1; mask_method is
+    "find" or a procedure of `learn_masks`, whose are mask_iterations and mask_lr. searched_clips,
+    of all classes, have all their windows scored. The gate's are those of the small networks that
+    look for leaks, and, with epochs of their own, of those that learn planted cues.
     """
 
     render_size: int = 112
@@ -47,8 +48,10 @@ class Profile:
     explained_clips: int = 3
     mask_l1: float = 0.01
     mask_tv: float = 0.02
-    mask_iterations: int = 60
+    mask_method: str = "find"
+    mask_iterations: int = 100
     mask_lr: float = 0.2
+    searched_clips: int = 8
     gate_epochs: int = 7
     gate_batch_size: int = 16
     gate_lr: float = 4e-3
@@ -73,6 +76,7 @@ SMOKE = replace(
     clstm_lr=0.02,
     batch_size=2,
     explained_clips=1,
+    searched_clips=2,
     mask_iterations=8,
     gate_epochs=1,
     gate_batch_size=8,
@@ -92,6 +96,7 @@ FULL = replace(
     clstm_epochs=30,
     batch_size=16,
     explained_clips=20,
+    searched_clips=64,
     mask_iterations=300,
 )
 # The paper's Tables 3 and 4; learning rates and schedules, which they lack, as in its code.
@@ -108,6 +113,7 @@ PAPER = replace(
     clstm_weight_decay=0.0,
     validation_clips=150,
     explained_clips=150,
+    mask_method="paper",
     mask_lr=1e-3,
 )
 # What is another for KTH's periodic actions: more frames, oblong pictures, two layers, the temporal
@@ -138,6 +144,7 @@ PROFILES = {
             clstm_strides=(4, 1),
             clstm_epochs=5,
             explained_clips=4,
+            searched_clips=2,
         ),
     },
     "full": {"something": FULL, "kth": replace(FULL, **KTH, **KTH_LARGE, clstm_epochs=21)},
@@ -170,6 +177,7 @@ _AT_LEAST_ZERO = {
 _BELOW_ONE = ("i3d_dropout", "clstm_dropout", "momentum")
 _OPTIMIZERS, _SCHEDULES = ("adamw", "adam", "sgd"), ("one-cycle", "plateau", "constant")
 _WORDS = {
+    "mask_method": ("find", "corrected", "paper"),
     "i3d_optimizer": _OPTIMIZERS,
     "clstm_optimizer": _OPTIMIZERS,
     "i3d_schedule": _SCHEDULES,

@@ -205,13 +205,49 @@ def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
     return np.concatenate(rows)
 
 
+def masks_by(p, network: torch.nn.Module, x: torch.Tensor):
+    """Return the masks of clips by the profile's method."""
+    from vidlib.explain.masks import find_masks, learn_masks
+
+    shared = {"l1": p.mask_l1, "tv": p.mask_tv, "progress": True}
+    if p.mask_method == "find":
+        return find_masks(network, x, **shared)
+    return learn_masks(
+        network,
+        x,
+        procedure=p.mask_method,
+        iterations=p.mask_iterations,
+        lr=p.mask_lr,
+        **shared,
+    )
+
+
+def in_parts(
+    folder: Path, clips: int, make: Callable[[np.ndarray], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Make arrays of clips, 16 at a time, and join them; a killed run goes on where it was.
+
+    make: of the numbers of some clips, arrays with a row for each.
+    """
+    parts = []
+    for number, rows in enumerate(np.split(np.arange(clips), range(16, clips, 16))):
+        part = folder / f"part_{number}.npz"
+        if not part.exists():
+            np.savez_compressed(folder / "part.npz", **make(rows))
+            os.replace(folder / "part.npz", part)
+        with np.load(part) as arrays:
+            parts.append(dict(arrays))
+    for part in folder.glob("part_*.npz"):
+        part.unlink()
+    return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+
+
 def explain(p, inputs, folder: Path, dataset: str, network: str) -> None:
     """Make Grad-CAM maps and temporal masks; score the clips frozen, and reversed, by the mask."""
     from vidlib.compare.explanations import blob_statistics, drops
     from vidlib.compare.truth import against_truth
     from vidlib.data.clips import load_clips
     from vidlib.explain.gradcam import grad_cam
-    from vidlib.explain.masks import learn_masks
     from vidlib.explain.perturb import perturb, reverse
     from vidlib.explain.scores import score_clips
     from vidlib.models.store import best_device, load_network
@@ -222,47 +258,26 @@ def explain(p, inputs, folder: Path, dataset: str, network: str) -> None:
     chosen = validation.subset(chosen_clips(p, validation.index))
     net = load_network(inputs[f"train-{network}"]).to(best_device())
 
-    saliency, masks, starts, parts = [], [], [], []
-    for number, rows in enumerate(torch.arange(len(chosen)).split(16)):
-        part = folder / f"part_{number}.npz"  # a killed run goes on from the last of these
-        if not part.exists():
-            x, y = chosen.subset(rows.numpy()).batch()
-            found = learn_masks(
-                net,
-                x,
-                l1=p.mask_l1,
-                tv=p.mask_tv,
-                iterations=p.mask_iterations,
-                lr=p.mask_lr,
-                progress=True,
-            )
-            original = score_clips(net, x)
-            turned = score_clips(net, perturb(x, reverse(found.mask)))
-            guess = found.targets[:, None]
-            np.savez_compressed(
-                folder / "part.npz",
-                saliency=np.round(255 * grad_cam(net, x).numpy()).astype(np.uint8),
-                mask=found.mask.numpy(),
-                start=found.start.numpy(),
-                loss=found.loss.numpy(),
-                guess=found.targets.numpy(),
-                OS=found.original_score.numpy(),
-                FS=found.score.numpy(),
-                RS=turned.gather(1, guess)[:, 0].numpy(),
-                CS=original.gather(1, y[:, None])[:, 0].numpy(),
-            )
-            os.replace(folder / "part.npz", part)
-        with np.load(part) as arrays:
-            saliency.append(arrays["saliency"])
-            masks.append(arrays["mask"])
-            columns = ("OS", "FS", "RS", "CS", "loss", "guess")
-            parts.append(pd.DataFrame({name: arrays[name] for name in columns}))
-            starts.append(arrays["start"])
+    def make(rows: np.ndarray) -> dict[str, np.ndarray]:
+        x, y = chosen.subset(rows).batch()
+        found = masks_by(p, net, x)
+        original = score_clips(net, x)
+        turned = score_clips(net, perturb(x, reverse(found.mask)))
+        return {
+            "saliency": np.round(255 * grad_cam(net, x).numpy()).astype(np.uint8),
+            "mask": found.mask.numpy(),
+            "start": found.start.numpy(),
+            "loss": found.loss.numpy(),
+            "guess": found.targets.numpy(),
+            "OS": found.original_score.numpy(),
+            "FS": found.score.numpy(),
+            "RS": turned.gather(1, found.targets[:, None])[:, 0].numpy(),
+            "CS": original.gather(1, y[:, None])[:, 0].numpy(),
+        }
 
-    saliency, masks, starts = map(np.concatenate, (saliency, masks, starts))
-    table = chosen.index[["clip_id", "label", "label_name"]].join(
-        pd.concat(parts, ignore_index=True)
-    )
+    made = in_parts(folder, len(chosen), make)
+    saliency, masks, starts = (made.pop(name) for name in ("saliency", "mask", "start"))
+    table = chosen.index[["clip_id", "label", "label_name"]].join(pd.DataFrame(made))
     table["guess"] = np.array(clips.classes)[table["guess"]]
     table["start_length"] = starts.sum(1)
     table["mask_length"] = (masks > 0.5).sum(1)
@@ -275,8 +290,68 @@ def explain(p, inputs, folder: Path, dataset: str, network: str) -> None:
         table = table.join(against_truth(truth, judge, table["clip_id"], saliency, masks, starts))
     table.to_parquet(folder / "clips.parquet")
     np.savez_compressed(folder / "arrays.npz", saliency=saliency, mask=masks, start=starts)
-    for part in folder.glob("part_*.npz"):
-        part.unlink()
+
+
+# The ways to learn a mask that are held against the best window.
+PROCEDURES = {
+    "paper, rate 0.001": {"procedure": "paper", "lr": 0.001},
+    "paper, rate 0.2": {"procedure": "paper", "lr": 0.2},
+    "corrected": {"procedure": "corrected", "lr": 0.2},
+}
+
+
+def search(p, inputs, folder: Path, network: str) -> None:
+    """Score every window of some explained clips; hold learned masks against the best of them.
+
+    The clips are spread evenly over the explained ones; `clips` says which these are.
+    """
+    from vidlib.data.clips import load_clips
+    from vidlib.explain.masks import find_masks, learn_masks, search_masks
+    from vidlib.explain.perturb import PERTURBATIONS, REORDERINGS
+    from vidlib.models.store import best_device, load_network
+
+    explained = load_clips(inputs["prepare"]).split("validation")
+    explained = explained.subset(chosen_clips(p, explained.index))
+    positions = np.linspace(0, len(explained) - 1, min(p.searched_clips, len(explained)))
+    positions = np.unique(positions.round().astype(int))
+    net = load_network(inputs[f"train-{network}"]).to(best_device())
+    weights = {"l1": p.mask_l1, "tv": p.mask_tv}
+
+    def make(rows: np.ndarray) -> dict[str, np.ndarray]:
+        x, _ = explained.subset(positions[rows]).batch()
+        searched = {
+            name: search_masks(net, x, perturbation=PERTURBATIONS[name], progress=True, **weights)
+            for name in REORDERINGS
+        }
+        found = {
+            name: learn_masks(
+                net, x, iterations=p.mask_iterations, progress=True, **weights, **options
+            )
+            for name, options in PROCEDURES.items()
+        }
+        found = {"best window": searched["freeze"], **found, "found": find_masks(net, x, **weights)}
+        return {
+            **{f"{name}, landscape": one.landscape.numpy() for name, one in searched.items()},
+            **{f"{name}, loss": one.loss.numpy() for name, one in found.items()},
+            **{f"{name}, mask": one.mask.numpy() for name, one in found.items()},
+        }
+
+    made = in_parts(folder, len(positions), make)
+    landscapes = {name: made[f"{name}, landscape"] for name in REORDERINGS}
+    np.savez_compressed(folder / "landscapes.npz", clips=positions, **landscapes)
+    rows = [
+        pd.DataFrame(
+            {
+                "clip_id": explained.index["clip_id"].to_numpy()[positions],
+                "masks": name,
+                "loss": made[f"{name}, loss"],
+                "above_best": made[f"{name}, loss"] - made["best window, loss"],
+                "length": (made[f"{name}, mask"] > 0.5).sum(1),
+            }
+        )
+        for name in ("best window", *PROCEDURES, "found")
+    ]
+    pd.concat(rows, ignore_index=True).to_parquet(folder / "gaps.parquet")
 
 
 def compare(p, inputs, folder: Path) -> None:
@@ -356,7 +431,7 @@ def stages_of(dataset: str) -> dict[str, Stage]:
     if one.planted:
         fields = ("cue_epochs", "gate_batch_size", "gate_lr", "seed")
         stages["intervene"] = Stage(intervene, fields, ("files", "prepare"))
-    masks = ("mask_l1", "mask_tv", "mask_iterations", "mask_lr", "explained_clips", "seed")
+    chosen = ("mask_l1", "mask_tv", "explained_clips", "seed")
     for name, variant in VARIANTS.items():
         control = bool(variant.differs)
         stages[f"train-{name}"] = Stage(
@@ -378,12 +453,20 @@ def stages_of(dataset: str) -> dict[str, Stage]:
         )
         stages[f"explain-{name}"] = Stage(
             functools.partial(explain, dataset=dataset, network=name),
-            masks,
+            (*chosen, "mask_method", "mask_iterations", "mask_lr"),
             ("files", *trained),
             judges,
-            (chosen_clips, observer_of, function_of),
+            (chosen_clips, masks_by, in_parts, observer_of, function_of),
             control,
         )
+        if not control:
+            stages[f"search-{name}"] = Stage(
+                functools.partial(search, network=name),
+                (*chosen, "mask_iterations", "searched_clips"),
+                trained,
+                (),
+                (chosen_clips, in_parts),
+            )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)
     stages["compare"] = Stage(compare, ("seed",), seen)
     return stages

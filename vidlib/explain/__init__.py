@@ -1,7 +1,8 @@
 """Explanations of any network (B, C, T, H, W) -> logits (B, K): temporal masks and Grad-CAM."""
 
 from vidlib.explain.gradcam import grad_cam
-from vidlib.explain.masks import Masks, learn_masks, search_masks
+from vidlib.explain.masks import Masks, find_masks, learn_masks, search_masks
+from vidlib.explain.objective import penalty
 from vidlib.explain.perturb import (
     PERTURBATIONS,
     REORDERINGS,
@@ -24,11 +25,13 @@ __all__ = [
     "Masks",
     "blur",
     "fade",
+    "find_masks",
     "frame_order",
     "freeze",
     "grad_cam",
     "hold_next",
     "learn_masks",
+    "penalty",
     "perturb",
     "repeat",
     "reverse",

@@ -7,6 +7,9 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+LARGEST_BATCH = 32  # clips; larger ones are no faster
+ROOM = 2 * 2**30  # bytes that autograd may keep on a CPU
+
 
 @contextmanager
 def explained(model: nn.Module) -> Iterator[torch.device]:
@@ -81,23 +84,59 @@ def resolve_targets(targets: Tensor | None, scores: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def score_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -> Tensor:
-    """Return the softmax scores (B, K), on the clips' device, of clips (B, C, T, H, W).
+def logits_of_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -> Tensor:
+    """Return the logits (B, K), on the clips' device, of clips (B, C, T, H, W).
 
     The model runs in eval mode on its own device, ``micro_batch`` clips at a time, and is left as
-    found. Raises ValueError for clips or a micro-batch it cannot use.
+    found. Raises ValueError for clips or a micro-batch it cannot use, and for logits that are not
+    finite.
     """
     check_clips(clips)
     check_micro_batch(micro_batch)
     with explained(model) as device:
-        chunks = [softmax(logits_of(model, chunk.to(device))) for chunk in clips.split(micro_batch)]
-    scores = torch.cat(chunks).to(clips.device)
-    if not scores.isfinite().all():
-        bad = (~scores.isfinite()).any(1).nonzero()[0].item()
+        chunks = [logits_of(model, chunk.to(device)) for chunk in clips.split(micro_batch)]
+    logits = torch.cat(chunks).to(clips.device)
+    if not logits.isfinite().all():
+        bad = (~logits.isfinite()).any(1).nonzero()[0].item()
         raise ValueError(
             f"the scores of clip {bad} are not finite: check its values, then the weights."
         )
-    return scores
+    return logits
+
+
+def score_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -> Tensor:
+    """Return the softmax scores (B, K), on the clips' device, of clips (B, C, T, H, W).
+
+    As `logits_of_clips`, with the same errors.
+    """
+    return softmax(logits_of_clips(model, clips, micro_batch=micro_batch))
+
+
+def fitting_batch(model: nn.Module, clips: Tensor) -> int:
+    """Return how many of the clips (B, C, T, H, W) should go forward and backward together.
+
+    What autograd keeps of one clip is counted, and `ROOM` filled with it, on a GPU half of its
+    memory; but at most `LARGEST_BATCH`, and at least 1.
+    """
+    kept = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with (
+        explained(model) as device,
+        torch.enable_grad(),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+    ):
+        model(clips[:1].detach().to(device).requires_grad_())
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    bytes_of_one = sum(size for at, size in kept.items() if at not in weights)
+    room = ROOM
+    if device.type == "cuda":
+        room = torch.cuda.get_device_properties(device).total_memory // 2
+    return int(min(LARGEST_BATCH, max(1, room // max(1, bytes_of_one))))
 
 
 def _describe(value: object) -> str:

@@ -1,0 +1,96 @@
+"""Equation 1: what a temporal mask minimises, and the scores that it is made of.
+
+    L(m) = l1 sum_t |m_t| + tv sum_t |m_{t+1} - m_t|^beta + F_c(perturbed clip)
+
+F_c is the score of the class followed, by default its softmax.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from vidlib.explain.perturb import perturb
+from vidlib.explain.scores import (
+    check_clips,
+    check_micro_batch,
+    explained,
+    fitting_batch,
+    logits_of,
+    logits_of_clips,
+    resolve_targets,
+    softmax,
+)
+
+Perturbation = Callable[[Tensor], Tensor]  # masks (B, T) to row-stochastic matrices (B, T, T)
+SCORES = ("softmax", "logit")
+
+
+def penalty(mask: Tensor, l1: float = 0.01, tv: float = 0.02, beta: float = 3) -> Tensor:
+    """Return the first two terms of Eq. 1 of masks (B, T): (B,). Their slope is finite."""
+    return l1 * mask.sum(1) + tv * mask.diff(dim=1).abs().pow(beta).sum(1)
+
+
+class Objective:
+    """Equation 1 for some clips and a network: shared by the ways to minimise it.
+
+    weights: l1, tv and beta. Attributes: targets (B,) int64, the class followed in each clip;
+    original (B,), its score on the unperturbed clip; micro_batch, clips that go through the network
+    at once. Raises ValueError for arguments it cannot use, before the network sees a clip.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        clips: Tensor,
+        targets: Tensor | None,
+        perturbation: Perturbation,
+        score: str,
+        weights: tuple[float, float, float],
+        micro_batch: int | None,
+    ):
+        """Check everything and score the clips as they are."""
+        check_clips(clips)
+        l1, tv, beta = weights
+        if l1 < 0 or tv < 0:
+            raise ValueError(f"l1 is {l1} and tv is {tv}: both weights must be at least 0.")
+        if beta < 1:
+            raise ValueError(
+                f"beta is {beta}: it must be at least 1, or a flat mask has no gradient."
+            )
+        if score not in SCORES:
+            raise ValueError(f"score is {score!r}: choose one of {', '.join(SCORES)}.")
+        if micro_batch is not None:
+            check_micro_batch(micro_batch)
+        self.model, self.clips = model, clips.detach()
+        self.perturbation, self.score, self.weights = perturbation, score, weights
+        self.micro_batch = micro_batch or fitting_batch(model, self.clips)
+        logits = logits_of_clips(model, self.clips, micro_batch=self.micro_batch)
+        self.targets = resolve_targets(targets, logits)
+        self.original = self._followed(logits, self.targets)
+
+    def _followed(self, logits: Tensor, targets: Tensor) -> Tensor:
+        values = softmax(logits) if self.score == "softmax" else logits
+        return values.gather(1, targets[:, None]).squeeze(1)
+
+    def __call__(
+        self, shown: Tensor, targets: Tensor, masks: Tensor, matrices: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return loss and score, both (N,), of clips (N, C, T, H, W) under masks (N, T)."""
+        matrices = self.perturbation(masks) if matrices is None else matrices
+        score = self._followed(logits_of(self.model, perturb(shown, matrices)), targets)
+        return penalty(masks, *self.weights) + score, score
+
+    @torch.no_grad()
+    def scores(self, rows: Tensor, matrices: Tensor, bar: tqdm | None = None) -> Tensor:
+        """Return the scores (N,) of the clips of these rows (N,), each under its own matrix."""
+        found = [self.original[:0]]
+        with explained(self.model) as device:
+            for part in torch.arange(len(rows), device=rows.device).split(self.micro_batch):
+                shown = perturb(self.clips[rows[part]].to(device), matrices[part].to(device))
+                targets = self.targets[rows[part]].to(device)
+                found.append(self._followed(logits_of(self.model, shown), targets).to(rows.device))
+                if bar is not None:
+                    bar.update(len(part))
+        return torch.cat(found)

@@ -1,0 +1,113 @@
+"""The contiguous on/off masks of clips, scored as they are asked for."""
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vidlib.explain.objective import Objective, penalty
+from vidlib.explain.perturb import freeze
+
+START_SHARE = 0.9  # of the drop in score caused by perturbing the whole clip
+
+
+class Windows:
+    """All W windows of a clip of T frames, by first, then last frame, and what B clips score.
+
+    first, last (W,) int64, inclusive; masks (W, T); scores and losses (B, W), NaN where not tried.
+    Windows that perturb alike (under freeze, frame 0 adds nothing to a window) are tried as one.
+    """
+
+    def __init__(self, objective: Objective):
+        """List the windows; score none."""
+        self.objective, original = objective, objective.original
+        self.length = length = objective.clips.shape[2]
+        frame = torch.arange(length, device=original.device)
+        self.first, self.last = torch.triu_indices(length, length, device=original.device)
+        inside = (self.first[:, None] <= frame) & (frame <= self.last[:, None])
+        self.masks = inside.to(original.dtype)
+        self.penalties = penalty(self.masks, *objective.weights)
+        self._matrices, self._alike = objective.perturbation(self.masks).unique(
+            dim=0, return_inverse=True
+        )
+        self._scores = original.new_full((len(original), len(self._matrices)), torch.nan)
+        self._tried = torch.zeros(len(original), len(self.first), dtype=torch.bool).to(frame.device)
+
+    @property
+    def scores(self) -> Tensor:
+        """Scores (B, W) of the clips' targets."""
+        return self._scores[:, self._alike].where(self._tried, torch.nan)
+
+    @property
+    def losses(self) -> Tensor:
+        """Losses (B, W) by Eq. 1."""
+        return self.scores + self.penalties
+
+    @property
+    def best(self) -> Tensor:
+        """The windows (B,) of least loss: the first of them, and the shortest of these."""
+        return self.losses.nan_to_num(torch.inf).argmin(1)
+
+    def try_those(self, wanted: Tensor, bar: tqdm) -> None:
+        """Score the windows that are wanted, (W,) or by clip (B, W) bool, but none twice."""
+        new = torch.zeros_like(self._scores, dtype=torch.bool)
+        self._tried |= wanted
+        rows, windows = self._tried.nonzero(as_tuple=True)
+        new[rows, self._alike[windows]] = True
+        rows, columns = (new & self._scores.isnan()).nonzero(as_tuple=True)
+        bar.total = (bar.total or 0) + len(rows)
+        self._scores[rows, columns] = self.objective.scores(rows, self._matrices[columns], bar)
+
+    def on_grid(self, step: int) -> Tensor:
+        """Tell which windows begin and end after a multiple of step frames, or at the end: (W,)."""
+        ends = ((self.last + 1) % step == 0) | (self.last == self.length - 1)
+        return (self.first % step == 0) & ends
+
+    @property
+    def centred(self) -> Tensor:
+        """Tell which windows lie in the middle of the clip: (W,)."""
+        return self.first + self.last == self.length - 1
+
+    def beside_best(self, step: int) -> Tensor:
+        """Tell which untried windows differ from the best by a step at either or both ends: (B, W).
+
+        Without those that cannot be better: a softmax score is at least 0.
+        """
+        best = self.best[:, None]
+        near = [(end - end[best]).abs() for end in (self.first, self.last)]
+        beside = ((near[0] == 0) | (near[0] == step)) & ((near[1] == 0) | (near[1] == step))
+        if self.objective.score == "softmax":
+            beside &= self.penalties < self.losses.gather(1, best)
+        return beside & self.scores.isnan()
+
+    def landscape(self) -> Tensor:
+        """Return the scores by first and last frame, (B, T, T), NaN where not tried."""
+        scores = self.scores
+        table = scores.new_full((len(scores), self.length, self.length), torch.nan)
+        table[:, self.first, self.last] = scores
+        return table
+
+    def smallest_enough(self, bar: tqdm) -> Tensor:
+        """Return the smallest centred windows with 90 % of the whole clip's drop: masks (B, T)."""
+        self.try_those(self.centred, bar)
+        windows = self.centred.nonzero()[:, 0].flip(0)  # smallest first, the whole clip last
+        drops = self.objective.original[:, None] - self.scores[:, windows]
+        enough = drops >= START_SHARE * drops[:, -1:] - 1e-6  # rounding must not decide a flat row
+        enough[:, -1] = True
+        return self.masks[windows[enough.int().argmax(1)]]
+
+    def first_that_fails(self, bar: tqdm) -> Tensor:
+        """Return where the authors' code starts, as masks (B, T).
+
+        The first centred window, from the largest inwards, without 90 % of the drop that freezing
+        the whole clip causes; the smallest where none fails.
+        """
+        self.try_those(self.centred, bar)
+        windows = self.centred.nonzero()[:, 0]  # the whole clip first
+        rows = torch.arange(len(self._scores), device=windows.device)
+        frozen = self.objective.scores(
+            rows, freeze(self.masks[windows[:1]]).expand(len(rows), -1, -1)
+        )
+        drops = self.objective.original[:, None] - self.scores[:, windows[1:]]
+        fails = drops / (self.objective.original - frozen)[:, None] < START_SHARE
+        fails[:, -1] = True
+        return self.masks[windows[1:][fails.int().argmax(1)]]
