@@ -11,12 +11,18 @@ from vidlib.show.figures import (
     difference_chart,
     explanation_player,
     frames_after,
-    landscape_chart,
     learning_curves,
-    mask_chart,
     reversal_table,
     right_and_wrong_player,
     short,
+)
+from vidlib.show.masks import (
+    gaps_chart,
+    landscape_chart,
+    learning_chart,
+    mask_chart,
+    perturbations_chart,
+    score_by_length,
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
 from vidlib.show.sentences import (
@@ -58,7 +64,9 @@ __all__ = [
     "estimate",
     "explanation_player",
     "frames_after",
+    "gaps_chart",
     "landscape_chart",
+    "learning_chart",
     "learning_curves",
     "mask_chart",
     "native_clip",
@@ -69,10 +77,12 @@ __all__ = [
     "on_training",
     "outlined",
     "overlay",
+    "perturbations_chart",
     "player",
     "reach_chart",
     "reversal_table",
     "right_and_wrong_player",
+    "score_by_length",
     "shares_chart",
     "short",
     "survival_chart",

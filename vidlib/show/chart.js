@@ -24,7 +24,7 @@
     async connectedCallback() {
       if (this.#theme) return;
       const colour = () => getComputedStyle(this).color;
-      const { data, layout, config } = JSON.parse(this.dataset.figure);
+      const { layout, ...figure } = JSON.parse(this.dataset.figure);
       this.#theme = new MutationObserver(() => {
         if (this.hasAttribute("ready")) window.Plotly.relayout(box, { "font.color": colour() });
       });
@@ -32,7 +32,7 @@
       box.style.height = `${layout.height}px`;
       this.replaceChildren(box);
       const { newPlot } = await plotly();
-      await newPlot(box, data, { ...layout, font: { ...layout.font, color: colour() } }, config);
+      await newPlot(box, { ...figure, layout: { ...layout, font: { ...layout.font, color: colour() } } });
       this.setAttribute("ready", "");
       this.#theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     }

@@ -209,50 +209,6 @@ def bars_by_network(
     return chart(fig, alt=f"Means by network of {axis}. {'; '.join(said)}.")
 
 
-def mask_chart(masks: np.ndarray, names: Sequence[str]) -> Chart:
-    """Return masks, (N, T) in [0, 1], as steps over the frames, a line per clip."""
-    fig = go.Figure()
-    for i, (mask, name) in enumerate(zip(masks, names, strict=True)):
-        fig.add_scatter(
-            x=np.arange(1, len(mask) + 1),
-            y=mask,
-            name=f"{i + 1}: {short(name)}",
-            line={"shape": "hvh"},
-        )
-    fig.update_xaxes(title_text="frame")
-    fig.update_yaxes(title_text="mask", range=[-0.02, 1.02])
-    return chart(fig, alt=f"Learned temporal masks of {len(masks)} clips, by frame.")
-
-
-def landscape_chart(landscape: np.ndarray, name: str) -> Chart:
-    """Return the score that remains, (T, T), by first and last frame of the perturbed stretch.
-
-    NaN where none was tried; first and last frames that no stretch has are left out.
-    """
-    firsts, lasts = (np.flatnonzero(~np.isnan(landscape).all(axis)) for axis in (1, 0))
-    fig = go.Figure(
-        go.Heatmap(
-            z=landscape[np.ix_(firsts, lasts)].T,
-            x=firsts + 1,
-            y=lasts + 1,
-            zmin=0,
-            zmax=1,
-            colorscale="Viridis",
-            colorbar={"title": "score"},
-            hovertemplate="frames %{x} to %{y}: %{z:.3f}<extra></extra>",
-        )
-    )
-    fig.update_xaxes(title_text="first frame")
-    fig.update_yaxes(title_text="last frame", scaleanchor="x")
-    fig.update_layout(title_text=f"Freezing: {short(name)}", height=460)
-    first, last = np.unravel_index(np.nanargmin(landscape), landscape.shape)
-    return chart(
-        fig,
-        alt=f"Score of a clip of {short(name)} by frozen stretch; it is least for frames "
-        f"{first + 1} to {last + 1}.",
-    )
-
-
 def difference_chart(differences: pd.DataFrame) -> Chart:
     """Return I3D minus C-LSTM per measure, in standard deviations, with its interval."""
     scale = differences["std"].where(differences["std"] > 0)
