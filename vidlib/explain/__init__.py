@@ -1,5 +1,12 @@
-"""Explanations of any network (B, C, T, H, W) -> logits (B, K): temporal masks and Grad-CAM."""
+"""Explanations of any network (B, C, T, H, W) -> logits (B, K): which frames and pixels decide."""
 
+from vidlib.explain.attribution import (
+    discriminative_crop,
+    integrated_gradients,
+    occlusion,
+    random_masks,
+    window_of,
+)
 from vidlib.explain.gradcam import grad_cam
 from vidlib.explain.masks import Masks, find_masks, learn_masks, search_masks
 from vidlib.explain.objective import penalty
@@ -24,19 +31,24 @@ __all__ = [
     "REORDERINGS",
     "Masks",
     "blur",
+    "discriminative_crop",
     "fade",
     "find_masks",
     "frame_order",
     "freeze",
     "grad_cam",
     "hold_next",
+    "integrated_gradients",
     "learn_masks",
+    "occlusion",
     "penalty",
     "perturb",
+    "random_masks",
     "repeat",
     "reverse",
     "reverse_by_first_half",
     "score_clips",
     "search_masks",
     "shuffle",
+    "window_of",
 ]
