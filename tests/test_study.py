@@ -16,7 +16,16 @@ from conftest import ROOT, snakemake
 
 from vidlib.compare import drops
 from vidlib.data import DataWarning, read_something
-from vidlib.explain import freeze, perturb, reverse, score_clips
+from vidlib.explain import (
+    PERTURBATIONS,
+    REORDERINGS,
+    freeze,
+    learn_masks,
+    penalty,
+    perturb,
+    reverse,
+    score_clips,
+)
 from vidlib.keys import folder_state, module_hashes
 from vidlib.stages import Stage, chosen_clips, stages_of
 from vidlib.study import open_study
@@ -36,9 +45,15 @@ def changed(one, other):
 
 
 ALL = set(STAGES)
-I3D = {"train-i3d", "evaluate-i3d", "explain-i3d", "compare"}
-CLSTM = {"train-clstm", "evaluate-clstm", "explain-clstm", "compare"}
-JUDGED = {"observe", "explain-i3d", "explain-clstm", "compare"}
+I3D, CLSTM, EXPLAINED = (
+    {*(f"{step}-{name}" for name in names for step in steps), "compare"}
+    for names, steps in (
+        (["i3d"], ["train", "evaluate", "explain", "search", "rivals"]),
+        (["clstm"], ["train", "evaluate", "explain", "search", "rivals"]),
+        (["i3d", "clstm"], ["explain", "search", "rivals"]),
+    )
+)
+JUDGED = {"observe"} | EXPLAINED - {"search-i3d", "search-clstm"}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +66,8 @@ JUDGED = {"observe", "explain-i3d", "explain-clstm", "compare"}
         ({"clstm_lr": 0.1}, CLSTM),
         ({"i3d_weight_decay": 0.1}, I3D),
         ({"clstm_optimizer": "sgd"}, CLSTM),
-        ({"mask_iterations": 9}, {"explain-i3d", "explain-clstm", "compare"}),
+        ({"mask_iterations": 9}, EXPLAINED),
+        ({"searched_clips": 1}, EXPLAINED - {"explain-i3d", "explain-clstm", "compare"}),
     ],
 )
 def test_a_parameter_concerns_the_stages_that_use_it(overrides, made_anew, tmp_path):
@@ -108,7 +124,13 @@ def edit(path, old, new):
             "vidlib/explain/masks.py",
             "START_LOGIT = 5.0",
             "START_LOGIT = 4.0",
-            {"explain-i3d", "explain-clstm", "compare"},
+            EXPLAINED,
+        ),
+        (
+            "vidlib/explain/attribution.py",
+            "if masks < 2",
+            "if masks < 4",
+            {"rivals-i3d", "rivals-clstm"},
         ),
         ("vidlib/compare/accuracy.py", 'average="none"', 'average="weighted"',
          {"evaluate-i3d", "evaluate-clstm", "compare"}),
@@ -266,6 +288,68 @@ def test_scores_are_those_of_the_perturbed_clips(smoke_study, network):
     pd.testing.assert_frame_equal(drops(table), table[["drop_ratio", "drop_difference"]])
     size = smoke_study.profile.size
     assert arrays["saliency"].shape == (len(clips), smoke_study.profile.frames, *size)
+
+
+@pytest.mark.parametrize("network", ["i3d", "clstm"])
+def test_searched_windows_and_gaps_are_the_networks_own(smoke_study, network):
+    profile = smoke_study.profile
+    arrays = smoke_study.arrays(f"search-{network}", "landscapes")
+    gaps = smoke_study.table(f"search-{network}", "gaps")
+    explained = smoke_study.explained()
+    positions = arrays["clips"]
+    assert positions.tolist() == [0, len(explained) - 1] and profile.searched_clips == 2
+    clips, _ = explained.subset(positions).batch()
+    net = smoke_study.network(network)
+    length = clips.shape[2]
+    guess = score_clips(net, clips).argmax(1)
+    weights = {"l1": profile.mask_l1, "tv": profile.mask_tv}
+    for name in REORDERINGS:
+        for first, last in ((0, 3), (5, 5), (2, length - 1)):
+            mask = torch.zeros(len(clips), length)
+            mask[:, first : last + 1] = 1
+            scores = score_clips(net, perturb(clips, PERTURBATIONS[name](mask)))
+            expected = scores.gather(1, guess[:, None])[:, 0].numpy()
+            assert arrays[name][:, first, last] == pytest.approx(expected, abs=1e-5), name
+    first, last = np.triu_indices(length)
+    windows = (first[:, None] <= np.arange(length)) & (np.arange(length) <= last[:, None])
+    terms = penalty(torch.from_numpy(windows.astype(np.float32)), **weights).numpy()
+    least = (arrays["freeze"][:, first, last] + terms).min(1)
+    ways = gaps.set_index(["masks", "clip_id"])
+    ids = explained.index["clip_id"].to_numpy()[positions]
+    best = ways.loc["best window"].loc[ids]
+    assert best["loss"].to_numpy() == pytest.approx(least, abs=1e-5)
+    assert (best["above_best"] == 0).all()
+    slow = learn_masks(net, clips, procedure="paper", lr=0.001, iterations=8, **weights)
+    told = ways.loc["paper, rate 0.001"].loc[ids]
+    assert told["loss"].to_numpy() == pytest.approx(slow.loss.numpy(), abs=1e-5)
+    assert told["length"].tolist() == slow.start.sum(1).int().tolist()  # nothing moves
+    assert (told["loss"] - least).to_numpy() == pytest.approx(
+        told["above_best"].to_numpy(), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("network", ["i3d", "clstm"])
+def test_rivals_freeze_as_many_frames_as_the_mask(smoke_study, network):
+    table = smoke_study.table(f"rivals-{network}", "rivals").set_index(["method", "clip_id"])
+    explained = smoke_study.table(f"explain-{network}", "clips").set_index("clip_id")
+    arrays = smoke_study.arrays(f"explain-{network}", "arrays")
+    masks = dict(zip(explained.index, arrays["mask"] > 0.5, strict=True))
+    clips, _ = smoke_study.explained().batch()
+    net = smoke_study.network(network)
+    for (method, clip_id), row in table.iterrows():
+        assert row["length"] == masks[clip_id].sum()
+        if method == "temporal mask":
+            place = explained.index.get_loc(clip_id)
+            on = torch.from_numpy(masks[clip_id].astype(np.float32))[None]
+            after = score_clips(net, perturb(clips[place : place + 1], freeze(on)))[0]
+            told = explained.loc[clip_id]
+            output = list(smoke_study.explained().classes).index(told["guess"])
+            assert row["drop"] == pytest.approx(told["OS"] - after[output].item(), abs=1e-5)
+            assert row["removes"] == (told["mask_removes"] == 1)
+    length = clips.shape[2]
+    passes = table["passes"].groupby("method").mean()
+    assert passes["occlusion"] == length + 1  # the clip itself, and each frame of it
+    assert passes["random masks"] == 128 + 1
 
 
 def test_both_networks_explain_the_same_clips(smoke_study):

@@ -354,6 +354,65 @@ def search(p, inputs, folder: Path, network: str) -> None:
     pd.concat(rows, ignore_index=True).to_parquet(folder / "gaps.parquet")
 
 
+def rivals(p, inputs, folder: Path, dataset: str, network: str) -> None:
+    """Freeze, of the clips of `search`, what other attributions point at, as long as the mask."""
+    from vidlib.compare.truth import removes_class
+    from vidlib.data.clips import load_clips
+    from vidlib.explain import attribution
+    from vidlib.explain.perturb import freeze, perturb
+    from vidlib.explain.scores import score_clips
+    from vidlib.models.store import best_device, load_network
+    from vidlib.rendered.truth import Truth
+
+    with np.load(inputs[f"search-{network}"] / "landscapes.npz") as arrays:
+        positions = arrays["clips"]
+    with np.load(inputs[f"explain-{network}"] / "arrays.npz") as arrays:
+        learned = torch.from_numpy(arrays["mask"][positions])
+    explained = load_clips(inputs["prepare"]).split("validation")
+    chosen = explained.subset(chosen_clips(p, explained.index)).subset(positions)
+    net = load_network(inputs[f"train-{network}"]).to(best_device())
+    rendered = DATASETS[dataset].rendered
+    truth, judge = (Truth(inputs["files"]), observer_of(dataset)) if rendered else (None, None)
+    x, _ = chosen.batch()
+    scores = score_clips(net, x)
+    guess = scores.argmax(1, keepdim=True)
+    mask = (learned > 0.5).to(x)
+    masks, passes = {"temporal mask": mask}, {}
+    ways = {
+        "occlusion": attribution.occlusion,
+        "integrated gradients": attribution.integrated_gradients,
+        "random masks": functools.partial(attribution.random_masks, masks=128, seed=p.seed),
+        "best crop": functools.partial(attribution.discriminative_crop, shortest=4),
+    }
+    for name, way in ways.items():
+        print(f"{name} of {len(x)} clips", flush=True)
+        seen = []
+        with net.register_forward_pre_hook(
+            lambda _, inputs, seen=seen: seen.append(len(inputs[0]))
+        ):
+            masks[name] = attribution.window_of(way(net, x), mask.sum(1).long())
+        passes[name] = sum(seen) / len(x)
+    rows = []
+    for name, of_way in masks.items():
+        frozen = score_clips(net, perturb(x, freeze(of_way))).gather(1, guess)
+        row = {
+            "clip_id": chosen.index["clip_id"],
+            "method": name,
+            "length": of_way.sum(1).int().numpy(),
+            "drop": (scores.gather(1, guess) - frozen)[:, 0].numpy(),
+            "passes": passes.get(name, np.nan),
+        }
+        if rendered:
+            row["removes"] = [
+                removes_class(truth.scene(clip_id), label, one.numpy(), judge)
+                for clip_id, label, one in zip(
+                    chosen.index["clip_id"], chosen.index["label"], of_way, strict=True
+                )
+            ]
+        rows.append(pd.DataFrame(row))
+    pd.concat(rows, ignore_index=True).to_parquet(folder / "rivals.parquet")
+
+
 def compare(p, inputs, folder: Path) -> None:
     """Put both networks side by side: Tables 1 and 2, and the classes on which they are alike."""
     from vidlib.compare.explanations import table_2
@@ -466,6 +525,13 @@ def stages_of(dataset: str) -> dict[str, Stage]:
                 trained,
                 (),
                 (chosen_clips, in_parts),
+            )
+            stages[f"rivals-{name}"] = Stage(
+                functools.partial(rivals, dataset=dataset, network=name),
+                ("explained_clips", "seed"),
+                ("files", *trained, f"explain-{name}", f"search-{name}"),
+                judges,
+                (chosen_clips, observer_of, function_of),
             )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)
     stages["compare"] = Stage(compare, ("seed",), seen)

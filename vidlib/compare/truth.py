@@ -42,6 +42,16 @@ def saliency_on_actors(saliency: np.ndarray, masks: Masks) -> dict[str, float]:
     return shares
 
 
+def removes_class(scene: Scene, label: int, mask: np.ndarray, observe: Observer) -> bool:
+    """Say whether freezing where a mask, (T,) in [0, 1], is above 0.5 removes a clip's class.
+
+    By an ideal observer; the frames are sampled from the scene.
+    """
+    on = torch.from_numpy((np.asarray(mask) > 0.5).astype(np.float32))[None]
+    orders = frame_order(freeze(on)).numpy()
+    return bool(observe(scene, sample_frames(len(scene), len(mask))[orders])[0] != label)
+
+
 def mask_survival(
     scene: Scene, label: int, mask: np.ndarray, start: np.ndarray, observe: Observer
 ) -> dict[str, object]:
@@ -52,17 +62,13 @@ def mask_survival(
     all windows as long as the mask, the share that remove; 0 for an empty mask) and shortest
     (frames of the shortest window that removes the class; NaN where none does).
     """
-    sampled = sample_frames(len(scene), len(mask))
-    on = np.stack([mask, start]) > 0.5
-    orders = frame_order(freeze(torch.from_numpy(on.astype(np.float32)))).numpy()
-    by_mask, by_start = observe(scene, sampled[orders]) != label
     removes = removing(window_answers(scene, observe, len(mask), "freeze"), label)
-    length = int(on[0].sum())
+    length = int((mask > 0.5).sum())
     as_long = removes.diagonal(length - 1) if length else np.zeros(1)
     first, last = np.nonzero(removes)
     return {
-        "mask_removes": float(by_mask),
-        "start_removes": float(by_start),
+        "mask_removes": float(removes_class(scene, label, mask, observe)),
+        "start_removes": float(removes_class(scene, label, start, observe)),
         "random_removes": float(as_long.mean()),
         "shortest": float((last - first + 1).min()) if len(first) else np.nan,
     }

@@ -81,6 +81,24 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Playe
     return player(rows, caption=caption, autoplay=autoplay)
 
 
+def maps_player(
+    frames: np.ndarray, maps: dict[str, dict[str, np.ndarray]], *, caption: str
+) -> Player:
+    """Return a clip's frames, (T, H, W, 3) uint8, beside saliency maps laid over them, in step.
+
+    maps: by row and title, each (T, H, W) in [0, 1].
+    """
+    shown = enlarged(frames)
+    rows = []
+    for row, of_row in maps.items():
+        columns = {"original": shown}
+        for title, saliency in of_row.items():
+            grey = np.round(255 * np.repeat(saliency[..., None], 3, axis=-1)).astype(np.uint8)
+            columns[title] = overlay(shown, enlarged(grey)[..., 0] / 255)
+        rows.append(Row(row, columns))
+    return player(rows, caption=caption)
+
+
 def learning_curves(history: pd.DataFrame, title: str) -> Chart:
     """Return loss and accuracy on both splits by epoch."""
     fig = make_subplots(1, 2, subplot_titles=("loss (nats)", "accuracy"))

@@ -1,0 +1,80 @@
+"""Figures of temporal masks say what their arrays hold."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vidlib.show import (
+    gaps_chart,
+    landscape_chart,
+    learning_chart,
+    perturbations_chart,
+    score_by_length,
+)
+
+NAN = np.nan
+LANDSCAPE = np.array([[0.9, 0.5, 0.3], [NAN, 0.7, 0.1], [NAN, NAN, 0.8]])
+
+
+def test_a_learned_mask_plays_every_step_up_to_the_last_that_was_made():
+    path = np.array([[0, 1, 1], [0, 0.5, 1], [0, 0.2, 1], [NAN] * 3])
+    losses = np.array([0.5, 0.2, 0.3, NAN])
+    chart = learning_chart(path, losses, "Moving something up")
+    frames = chart.figure["frames"]
+    assert [frame["name"] for frame in frames] == ["0", "1", "2"]
+    assert frames[1]["data"][0]["y"] == [0, 0.5, 1]
+    assert (frames[2]["data"][1]["x"], frames[2]["data"][1]["y"]) == ([2], [0.3])
+    assert [step["label"] for step in chart.figure["layout"]["sliders"][0]["steps"]] == list("012")
+    assert chart.alt == (
+        "How the mask of a clip of Moving it up is learned in 2 steps: its loss goes from 0.500 to "
+        "0.200."
+    )
+    assert "NaN" not in json.dumps(chart.figure)
+
+
+def test_a_long_learning_is_thinned_but_keeps_its_ends():
+    path, losses = np.zeros((301, 4)), np.linspace(1, 0, 301)
+    frames = learning_chart(path, losses, "Moving something up").figure["frames"]
+    assert len(frames) == 60 and (frames[0]["name"], frames[-1]["name"]) == ("0", "300")
+
+
+def test_the_landscape_marks_the_mask():
+    chart = landscape_chart(LANDSCAPE, "Moving something up", np.array([0.2, 0.9, 0.6]))
+    heat, cross = chart.figure["data"]
+    assert (cross["x"], cross["y"]) == ([2], [3])
+    assert heat["z"][2][:2] == [0.3, 0.1]  # by last, then first frame
+    assert chart.alt.endswith("least for frames 2 to 3. The mask reaches from frame 2 to 3.")
+    assert len(landscape_chart(LANDSCAPE, "x", np.zeros(3)).figure["data"]) == 1
+
+
+def test_score_by_length_is_the_mean_over_windows_and_clips():
+    table = score_by_length({"freeze": np.stack([LANDSCAPE, 1 - LANDSCAPE])})
+    assert table["length"].tolist() == [1, 2, 3]
+    assert table["score"].tolist() == pytest.approx([0.5, 0.5, 0.5])
+    one = score_by_length({"freeze": LANDSCAPE[None]})
+    assert one["score"].tolist() == pytest.approx([0.8, 0.3, 0.3])
+    sparse = LANDSCAPE.copy()
+    sparse[[0, 1], [1, 2]] = NAN
+    assert score_by_length({"freeze": sparse[None]})["length"].tolist() == [1, 3]
+
+
+def test_perturbations_are_told_of_both_networks():
+    landscapes = {"freeze": LANDSCAPE[None], "hold_next": 1 - LANDSCAPE[None]}
+    chart = perturbations_chart({"i3d": landscapes, "clstm": landscapes})
+    assert [trace["name"] for trace in chart.figure["data"]] == 2 * ["freeze", "hold next"]
+    assert "I3D, freeze: 0.30; I3D, hold_next: 0.70; C-LSTM, freeze: 0.30" in chart.alt
+
+
+def test_gaps_leave_out_the_best_window_itself():
+    gaps = pd.DataFrame(
+        {
+            "network": 2 * ["I3D"] + 4 * ["C-LSTM"],
+            "masks": ["best window", "found"] + 2 * ["best window"] + 2 * ["found"],
+            "above_best": [0, -0.02, 0, 0, 0.01, 0.03],
+        }
+    )
+    chart = gaps_chart(gaps)
+    assert [trace["y"] for trace in chart.figure["data"]] == [["found"], ["found", "found"]]
+    assert chart.alt.endswith("I3D, found: -0.020; C-LSTM, found: +0.020.")
