@@ -143,7 +143,8 @@ def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
                 "tuple that begins with one."
             )
         outputs.append(first.requires_grad_())
-        return (first.clone(), *output[1:]) if isinstance(output, tuple) else first.clone()
+        copy = first.clone()
+        return (copy, *output[1:]) if isinstance(output, tuple) else copy
 
     hooks = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(record)]
     try:
