@@ -607,6 +607,17 @@ def test_hooks_modes_and_grads_are_left_as_found(where, gradients):
     assert clips.grad is None and clips.requires_grad
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_maps_are_the_same_where_gradients_are_off(mode):
+    torch.manual_seed(0)
+    net = CLSTM(2, frames=3, size=(8, 8), layers=2, hidden=2, kernel=3, stride=1)
+    clips = random_clips(1, 3, 3, 8, 8).float()
+    expected = grad_cam(net, clips)
+    with mode():
+        assert torch.equal(grad_cam(net, clips.clone()), expected)
+        assert not torch.is_grad_enabled()
+
+
 def test_clips_that_the_layer_passes_on_stay_without_gradients():
     net = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(4, 1))
     clips = torch.ones(1, 1, 1, 2, 2)
@@ -659,7 +670,13 @@ def test_bad_arguments_say_what_to_do():
         grad_cam(net, clips, layer=nn.Conv3d(1, 2, 1))
     with pytest.raises(ValueError, match=r"give a floating-point tensor \(B, C, T, H, W\)"):
         grad_cam(net, clips[0])
-    with pytest.raises(ValueError, match="the map of clip 1 is not finite: check its values"):
+    with pytest.raises(
+        ValueError, match="reshape is 'tokens': give a function of the layer's output"
+    ):
+        grad_cam(net, clips, reshape="tokens")
+    with pytest.raises(
+        ValueError, match="the map of clip 1 is not finite: check the clip's values"
+    ):
         grad_cam(net, torch.cat([clips, clips / 0]))
 
 

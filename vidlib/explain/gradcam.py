@@ -63,6 +63,10 @@ def grad_cam(
     """
     check_clips(clips)
     _check_choices(weights=weights, score=score, gradients=gradients, scale=scale)
+    if reshape is not None and not callable(reshape):
+        raise ValueError(
+            f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last."
+        )
     layer = _layer_of(model, layer)
     with explained(model) as device, _recorded(layer, gradients) as outputs:
         logits = logits_of(model, clips.detach().to(device))
@@ -87,7 +91,7 @@ def grad_cam(
     if not peak.isfinite().all():
         bad = (~peak.isfinite()).flatten(1).any(1).nonzero()[0].item()
         raise ValueError(
-            f"the map of clip {bad} is not finite: check its values, then the weights."
+            f"the map of clip {bad} is not finite: check the clip's values, then the weights."
         )
     return torch.where(peak > 0, maps / peak, 0).to(clips.device)
 
@@ -148,7 +152,8 @@ def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
 
     hooks = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(record)]
     try:
-        with torch.enable_grad():  # which restores the mode that the hooks change
+        # Whatever the caller's mode, which comes back although the hooks change it.
+        with torch.inference_mode(False), torch.enable_grad():
             yield outputs
     finally:
         for hook in hooks:
