@@ -147,7 +147,8 @@ class CLSTM(nn.Module):
     def gradcam_layer(self) -> nn.Module:
         """The last layer's cell, called once per time step with h_t as its first output.
 
-        Of a bidirectional network what both directions say together, in one call.
+        Of a bidirectional network what both directions say together, in one call: its gradients
+        do not go through time.
         """
         return self.joined if self.bidirectional else self.layers[-1].cell
 
