@@ -380,6 +380,25 @@ def test_clstm_norms_are_one_or_one_per_layer():
     assert len(CLSTM(2, size=(64, 64)).norms) == 3
 
 
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"head": "average"}])
+def test_clstm_shows_its_last_maps_after_pooling(options):
+    net = randomised(CLSTM(5, frames=4, size=(16, 18), layers=2, hidden=3, stride=1, **options))
+    clips = random_clips(2, 3, 4, 16, 18)
+    (pooled,) = outputs_of(net.pooled, net, clips)
+    assert pooled.shape == (2, net.norms[-1].num_features, 4, 4, 4)
+    if "bidirectional" in options:
+        (before,) = outputs_of(net.gradcam_layer, net, clips)
+    else:
+        before = torch.stack([h for h, _ in outputs_of(net.gradcam_layer, net, clips)], 2)
+    with torch.no_grad():
+        for t in range(4):
+            expected = nn.functional.max_pool2d(net.norms[-1](before[:, :, t]), 2)
+            torch.testing.assert_close(pooled[:, :, t], expected)
+        features = pooled.mean((2, 3, 4)) if "head" in options else pooled.transpose(1, 2)
+        torch.testing.assert_close(net.linear(features.flatten(1)), net(clips))
+    assert not [name for name in net.state_dict() if name.startswith(("pooled", "joined"))]
+
+
 def test_clstm_dropout_is_between_layers_only():
     torch.manual_seed(0)
     clips = random_clips(1, 3, 2, 16, 16).float()

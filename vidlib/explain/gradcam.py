@@ -1,21 +1,34 @@
 """Grad-CAM over space and time (section 3.2, Eq. 2), also through recurrent layers.
 
-For activations A of k channels and the logit F_c of class c, with the average over t, i, j::
+For activations A of k channels and the score F_c of class c, with the average over t, i, j::
 
     w_k = mean_{tij} dF_c / dA_{k,t,i,j};    L_{t,i,j} = ReLU(sum_k w_k A_{k,t,i,j})
 
+The average may also be taken per frame, as in the authors' code for the C-LSTM, or not at all: then
+every cell's gradient weighs its own activation (HiResCAM, Draelos and Carin 2020). Where maps are
+flattened into a linear layer, an average over cells throws away what that layer knows of position;
+without it, the products of gradients and activations add up to the logit, less its bias.
+
 A recurrent layer is called once per time step. Every call's output is recorded as it flows on, so
-the gradient of an early step's activations includes their effect on all later steps.
+the gradient of an early step's activations includes their effect on all later steps. Direct
+gradients leave that out: they hold what a step's output does without passing through the layer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidlib.explain.scores import check_clips, explained, logits_of, resolve_targets
+from vidlib.explain.scores import check_clips, explained, logits_of, resolve_targets, softmax
+
+CHOICES = {
+    "weights": ("clip", "frame", "cell"),
+    "score": ("logit", "softmax"),
+    "gradients": ("through", "direct"),
+    "scale": ("clip", "frame"),
+}
 
 
 def grad_cam(
@@ -25,60 +38,133 @@ def grad_cam(
     *,
     layer: nn.Module | None = None,
     weights: str = "clip",
+    score: str = "logit",
+    gradients: str = "through",
+    scale: str = "clip",
+    reshape: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return the saliency (B, T, H, W) in [0, 1] of clips (B, C, T, H, W), on the clips' device.
 
     ``layer`` is the module of the model whose output is explained, by default the model's
     ``gradcam_layer``. It is called either once per clip and returns (B, K, T', H', W'), or once
-    per time step and returns (B, K, H', W'), or a tuple that begins with it. ``weights`` averages
-    the gradients over the "clip" (Eq. 2) or, as the authors did for the C-LSTM, per "frame". The
-    score is the logit of ``targets`` (B,), by default the guess: softmax would add the other
-    classes' logits to it and fade where the network is certain.
+    per time step, in their order, and returns (B, K, H', W'), or a tuple that begins with it.
+    ``reshape`` brings outputs of other shapes into one of these: see `channels_last` and
+    `token_grid`. (Where a class token is classified, the other tokens of the last block do
+    nothing, and their map is zero: explain a block before it.)
 
-    The map of step floor(t T' / T) serves frame t, resized bilinearly to (H, W); each clip is
-    divided by its maximum, and a map of zeros stays so. The model is left as found, without hooks.
-    Raises ValueError for arguments and layers it cannot use.
+    ``weights`` averages the gradients over the "clip" (Eq. 2), per "frame", or not: "cell". The
+    ``score`` is that of ``targets`` (B,), by default the guess: its "logit", or its probability by
+    "softmax", which mixes the other classes' logits in. ``gradients`` of a layer called per step
+    go "through" the later steps or are "direct"; for a layer called once they are the same.
+
+    The map of step floor(t T' / T) serves frame t, resized bilinearly to (H, W); each "clip" or
+    each "frame", by ``scale``, is divided by its maximum, and a map of zeros stays so. The model is
+    left as found, without hooks. Raises ValueError for arguments and layers it cannot use.
     """
     check_clips(clips)
-    if weights not in ("clip", "frame"):
-        raise ValueError(f'weights is {weights!r}: choose "clip" or "frame".')
+    _check_choices(weights=weights, score=score, gradients=gradients, scale=scale)
+    if reshape is not None and not callable(reshape):
+        raise ValueError(
+            f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last."
+        )
     layer = _layer_of(model, layer)
-    with explained(model) as device, torch.enable_grad(), _recorded(layer) as outputs:
-        logits = logits_of(model, clips.detach().to(device).requires_grad_())
-        _check_outputs(outputs, len(clips))
-        chosen = logits.gather(1, resolve_targets(targets, logits)[:, None])
-        gradients = torch.autograd.grad(chosen.sum(), outputs)
-    activation, gradient = (
-        tensors[0] if tensors[0].ndim == 5 else torch.stack(tensors, 2)
-        for tensors in ([output.detach() for output in outputs], gradients)
-    )
-    weight = gradient.mean((2, 3, 4) if weights == "clip" else (3, 4), keepdim=True)
+    with explained(model) as device, _recorded(layer, gradients) as outputs:
+        logits = logits_of(model, clips.detach().to(device))
+        targets = resolve_targets(targets, logits)
+        activation = _over_time([output.detach() for output in outputs], reshape, len(clips))
+        # Double precision: 1 - p of a certain guess would be a rounding error of p.
+        scores = softmax(logits.double()) if score == "softmax" else logits
+        chosen = scores.gather(1, targets[:, None]).sum()
+        if not chosen.requires_grad:
+            raise ValueError(
+                "the logits do not depend on what layer returned: pass a layer on the way to them."
+            )
+        found = torch.autograd.grad(chosen, outputs, materialize_grads=True)
+    weight = _over_time(found, reshape, len(clips))
+    if weights != "cell":
+        weight = weight.mean((2, 3, 4) if weights == "clip" else (3, 4), keepdim=True)
     maps = (weight * activation).sum(1).relu()
     maps = F.interpolate(maps, clips.shape[3:], mode="bilinear", align_corners=False)
     frame = torch.arange(clips.shape[2], device=device)
     maps = maps[:, frame * maps.shape[1] // clips.shape[2]]
-    peak = maps.amax((1, 2, 3), keepdim=True)
+    peak = maps.amax((1, 2, 3) if scale == "clip" else (2, 3), keepdim=True)
+    if not peak.isfinite().all():
+        bad = (~peak.isfinite()).flatten(1).any(1).nonzero()[0].item()
+        raise ValueError(
+            f"the map of clip {bad} is not finite: check the clip's values, then the weights."
+        )
     return torch.where(peak > 0, maps / peak, 0).to(clips.device)
 
 
+def channels_last(output: Tensor) -> Tensor:
+    """Move the channels of (B, ..., K), such as torchvision's Swin blocks return, to the front."""
+    return output.movedim(-1, 1)
+
+
+def token_grid(frames: int, height: int, width: int) -> Callable[[Tensor], Tensor]:
+    """Return a ``reshape`` from tokens (B, N, K) to (B, K, frames, height, width).
+
+    The grid's tokens run through time, then rows, then columns. Class tokens before them are
+    dropped. Raises ValueError for an empty grid and, when called, for tokens that do not fit:
+    fewer than the grid has, or at least a whole frame more.
+    """
+    grid = (frames, height, width)
+    if min(grid) < 1:
+        raise ValueError(f"the grid is {grid}: give frames, height and width of at least 1.")
+    count = frames * height * width
+
+    def arrange(tokens: Tensor) -> Tensor:
+        if tokens.ndim != 3 or not count <= tokens.shape[1] < count + height * width:
+            raise ValueError(
+                f"tokens of shape {tuple(tokens.shape)} do not fit the grid {grid}: it takes "
+                f"(B, N, K) with N = {count} and, besides, fewer class tokens than a frame has "
+                "cells."
+            )
+        return tokens[:, -count:].unflatten(1, grid).movedim(-1, 1)
+
+    return arrange
+
+
 @contextmanager
-def _recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
+def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
     """Collect the layer's (first) output at every call, while what flows on is a copy of it.
 
-    The copy keeps operations that work in place, such as a following ReLU, off the record.
+    The copy keeps operations that work in place, such as a following ReLU, off the record. The
+    outputs require gradients and nothing before them does, so autograd records from here on only.
+    For direct gradients it does not record the layer: no output depends on an earlier one then.
     """
     outputs = []
 
-    def record(_module: nn.Module, _inputs: tuple, output: Tensor | tuple) -> Tensor | tuple:
-        first = output if isinstance(output, Tensor) else output[0]
-        outputs.append(first)
-        return first.clone() if isinstance(output, Tensor) else (first.clone(), *output[1:])
+    def enter(_module: nn.Module, _inputs: tuple) -> None:
+        torch.set_grad_enabled(gradients == "through")
 
-    handle = layer.register_forward_hook(record)
+    def record(_module: nn.Module, _inputs: tuple, output: Tensor | tuple) -> Tensor | tuple:
+        torch.set_grad_enabled(True)
+        first = output[0] if isinstance(output, tuple) else output
+        if not isinstance(first, Tensor):
+            raise ValueError(
+                f"layer returned a {type(first).__name__}: pass one that returns a tensor, or a "
+                "tuple that begins with one."
+            )
+        outputs.append(first.requires_grad_())
+        copy = first.clone()
+        return (copy, *output[1:]) if isinstance(output, tuple) else copy
+
+    hooks = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(record)]
     try:
-        yield outputs
+        # Whatever the caller's mode, which comes back although the hooks change it.
+        with torch.inference_mode(False), torch.enable_grad():
+            yield outputs
     finally:
-        handle.remove()
+        for hook in hooks:
+            hook.remove()
+
+
+def _check_choices(**chosen: str) -> None:
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            allowed = " or ".join(f'"{choice}"' for choice in CHOICES[name])
+            raise ValueError(f"{name} is {value!r}: choose {allowed}.")
 
 
 def _layer_of(model: nn.Module, layer: nn.Module | None) -> nn.Module:
@@ -93,14 +179,21 @@ def _layer_of(model: nn.Module, layer: nn.Module | None) -> nn.Module:
     return layer
 
 
-def _check_outputs(outputs: list[Tensor], clips: int) -> None:
+def _over_time(
+    outputs: Sequence[Tensor], reshape: Callable[[Tensor], Tensor] | None, clips: int
+) -> Tensor:
+    """Return what the layer gave in its calls, or its gradient, as (B, K, T', H', W')."""
     if not outputs:
         raise ValueError("layer was not called in the forward pass: pass one that the model uses.")
+    if reshape is not None:
+        outputs = [reshape(output) for output in outputs]
     shapes = {tuple(output.shape) for output in outputs}
     shape = next(iter(shapes))
     per_clip = len(shape) == 5 and len(outputs) == 1
     if len(shapes) > 1 or shape[0] != clips or not (per_clip or len(shape) == 4):
         raise ValueError(
             f"layer returned {', '.join(map(str, sorted(shapes)))} in {len(outputs)} call(s) for "
-            f"{clips} clips: pass one that returns (B, K, T, H, W) once, or (B, K, H, W) per step."
+            f"{clips} clips: pass one that returns (B, K, T, H, W) once, or (B, K, H, W) per step, "
+            "or give reshape=, a function of its output."
         )
+    return outputs[0] if per_clip else torch.stack(list(outputs), 2)

@@ -72,6 +72,9 @@ class CLSTM(nn.Module):
     flattened, "average" the mean over time and space. ``bidirectional``, a control, gives every
     layer a second ConvLSTM that reads from the end; the channels of both go on side by side.
     Impossible arguments and inputs that are not of ``frames`` and ``size`` raise ValueError.
+
+    Two modules give what an explanation may ask for: `gradcam_layer` the last layer's hidden state
+    before the last pooling, and `pooled` the last block's maps after it, (B, channels, T, H', W').
     """
 
     def __init__(
@@ -132,6 +135,7 @@ class CLSTM(nn.Module):
                 ConvLSTM(n, hidden, kernel, s, True) for n, s in zip(inputs, strides, strict=True)
             )
             self.joined = nn.Identity()  # the last layer's output, (B, channels, T, H, W)
+        self.pooled = nn.Identity()  # the last block's maps, (B, channels, T, H', W')
         self.bidirectional = bidirectional
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(channels) for _ in range(1 if shared_norm else layers)
@@ -143,7 +147,8 @@ class CLSTM(nn.Module):
     def gradcam_layer(self) -> nn.Module:
         """The last layer's cell, called once per time step with h_t as its first output.
 
-        Of a bidirectional network what both directions say together, in one call.
+        Of a bidirectional network what both directions say together, in one call: its gradients
+        do not go through time.
         """
         return self.joined if self.bidirectional else self.layers[-1].cell
 
@@ -155,8 +160,11 @@ class CLSTM(nn.Module):
         outputs = torch.cat([outputs, self.backward_layers[index](x, self.frames)], 1)
         if index < len(self.layers) - 1:
             return outputs
-        clips = outputs.unflatten(0, (self.frames, -1)).permute(1, 2, 0, 3, 4)
-        return self.joined(clips).permute(2, 0, 1, 3, 4).flatten(0, 1)
+        return self.joined(self._by_clip(outputs)).permute(2, 0, 1, 3, 4).flatten(0, 1)
+
+    def _by_clip(self, x: Tensor) -> Tensor:
+        """View (T B, C, H, W) as (B, C, T, H, W)."""
+        return x.unflatten(0, (self.frames, -1)).permute(1, 2, 0, 3, 4)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, frames, *size) to logits (B, num_classes)."""
@@ -172,7 +180,7 @@ class CLSTM(nn.Module):
                 x = self.dropout(x)
             norm = self.norms[min(index, len(self.norms) - 1)]
             x = F.max_pool2d(norm(self._layer(index, x)), 2)
-        x = x.unflatten(0, (self.frames, -1)).transpose(0, 1)
+        x = self.pooled(self._by_clip(x)).transpose(1, 2)
         if self.head == "sequence":
             return self.linear(x.flatten(1))
         return self.linear(x[:, -1].flatten(1) if self.head == "last" else x.mean((1, 3, 4)))
