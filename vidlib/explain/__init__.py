@@ -7,7 +7,7 @@ from vidlib.explain.attribution import (
     random_masks,
     window_of,
 )
-from vidlib.explain.gradcam import grad_cam
+from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.masks import Masks, find_masks, learn_masks, search_masks
 from vidlib.explain.objective import penalty
 from vidlib.explain.perturb import (
@@ -31,6 +31,7 @@ __all__ = [
     "REORDERINGS",
     "Masks",
     "blur",
+    "channels_last",
     "discriminative_crop",
     "fade",
     "find_masks",
@@ -50,5 +51,6 @@ __all__ = [
     "score_clips",
     "search_masks",
     "shuffle",
+    "token_grid",
     "window_of",
 ]
