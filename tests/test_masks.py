@@ -17,6 +17,7 @@ from vidlib.explain import (
     perturb,
     reverse,
     score_clips,
+    scores,
     search_masks,
 )
 
@@ -95,6 +96,14 @@ def test_score_clips_is_softmax_in_eval_mode_whatever_the_micro_batch():
         torch.testing.assert_close(scores, expected)
     assert not scores.requires_grad
     assert net.training
+
+
+def test_the_micro_batch_fits_what_autograd_keeps(monkeypatch):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(32, 4).double(), nn.Tanh())
+    clips = ramp()  # of one clip the tanh keeps its four results; weights do not grow with clips
+    for room, fits in ((4 * 8 * 5, 5), (4 * 8 * 6 - 1, 5), (1, 1), (2**40, 32)):
+        monkeypatch.setattr(scores, "ROOM", room)
+        assert scores.fitting_batch(net, clips) == fits
 
 
 # ---------------------------------------------------------------- search
