@@ -27,7 +27,7 @@ from vidlib.explain import (
     score_clips,
 )
 from vidlib.keys import folder_state, module_hashes
-from vidlib.stages import Stage, chosen_clips, stages_of
+from vidlib.stages import Stage, chosen_clips, in_parts, stages_of
 from vidlib.study import open_study
 
 # --- keys
@@ -227,6 +227,23 @@ def test_a_killed_stage_is_taken_up_where_it_was(tmp_path, monkeypatch):
     assert not study.is_current("slow")
     monkeypatch.delenv("FAIL")
     assert (study.ensure("slow") / "calls").read_text() == "xx"
+
+
+def test_parts_of_a_set_are_made_once_whatever_kills_the_run(tmp_path):
+    made = []
+
+    def make(rows):
+        made.append(rows.tolist())
+        if len(made) == 2:
+            raise RuntimeError("killed")
+        return {"square": rows**2, "pair": np.stack([rows, -rows], 1)}
+
+    with pytest.raises(RuntimeError, match="killed"):
+        in_parts(tmp_path, 35, make)
+    found = in_parts(tmp_path, 35, make)
+    assert [(rows[0], rows[-1]) for rows in made] == [(0, 15), (16, 31), (16, 31), (32, 34)]
+    assert np.array_equal(found["square"], np.arange(35) ** 2)
+    assert found["pair"].shape == (35, 2) and not list(tmp_path.glob("part*.npz"))
 
 
 def test_code_that_changed_under_a_process_is_refused(tmp_path, monkeypatch):
