@@ -19,6 +19,12 @@ from vidlib.show.figures import (
     short,
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
+from vidlib.show.scrubber_figure import (
+    Answers,
+    ScrubberFigure,
+    mask_scrubber,
+    scrubber_figure,
+)
 from vidlib.show.sentences import (
     estimate,
     on_arrow,
@@ -41,9 +47,11 @@ from vidlib.show.truth import (
 __all__ = [
     "COLOURS",
     "TITLES",
+    "Answers",
     "Chart",
     "Player",
     "Row",
+    "ScrubberFigure",
     "Sheet",
     "arrow_chart",
     "bars_by_network",
@@ -61,6 +69,7 @@ __all__ = [
     "landscape_chart",
     "learning_curves",
     "mask_chart",
+    "mask_scrubber",
     "native_clip",
     "on_arrow",
     "on_distinct",
@@ -73,6 +82,7 @@ __all__ = [
     "reach_chart",
     "reversal_table",
     "right_and_wrong_player",
+    "scrubber_figure",
     "shares_chart",
     "short",
     "survival_chart",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from vidlib.show.sprites import check_clip, check_unit, element, sprite_sheet
+from vidlib.show.sprites import check_clip, check_unit, element, script_module, sprite_sheet
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Player:
 
     def _repr_html_(self) -> str:
         """Return the figure as HTML that works alone, beside others, and more than once a page."""
-        text = self.figure["caption"]
-        return element("temporal-mask-player", self.figure, self.sheet, text, "player.js")
+        text, module = self.figure["caption"], script_module("player.js")
+        return element("temporal-mask-player", self.figure, self.sheet, text, module)
 
     def __repr__(self) -> str:
         """Describe the figure in words, for readers of plain text."""

@@ -53,24 +53,24 @@ def sheet_address(sheet: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(sheet).decode("ascii")
 
 
-def element(tag: str, figure: dict, sheet: bytes, text: str, script: str) -> str:
+def element(tag: str, figure: dict, sheet: bytes, text: str, module: str) -> str:
     """Return HTML that works alone, beside others, and more than once a page.
 
-    It is a custom element that draws ``figure`` and ``sheet``, and the module, `script_module`,
-    that defines it; ``text`` stands in its place where no script runs.
+    It is a custom element that draws ``figure`` and ``sheet``, and the JavaScript module that
+    defines it; ``text`` stands in its place where no script runs.
     """
     data = json.dumps({**figure, "sheet": sheet_address(sheet)}, ensure_ascii=False)
     return (
         f'<{tag} data-figure="{html.escape(data)}"><p>{html.escape(text)}</p></{tag}>'
-        f'<script type="module">{script_module(script)}</script>'
+        f'<script type="module">{module}</script>'
     )
 
 
 @cache
-def script_module(name: str) -> str:
-    """Return the text of a JavaScript module: ``parts.js``, then that of this name."""
+def script_module(*names: str) -> str:
+    """Return the text of one JavaScript module made of ``parts.js`` and the files named."""
     here = Path(__file__).parent
-    return "\n".join((here / file).read_text(encoding="utf-8") for file in ("parts.js", name))
+    return "\n".join((here / name).read_text(encoding="utf-8") for name in ("parts.js", *names))
 
 
 def check_clip(name: str, clip: np.ndarray) -> None:
