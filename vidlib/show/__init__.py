@@ -26,6 +26,13 @@ from vidlib.show.masks import (
     score_by_length,
 )
 from vidlib.show.player import Player, Row, overlay, player, upscale
+from vidlib.show.scrubber_figure import (
+    Answers,
+    ScrubberFigure,
+    mask_scrubber,
+    most_harmed,
+    scrubber_figure,
+)
 from vidlib.show.sentences import (
     estimate,
     on_arrow,
@@ -48,9 +55,11 @@ from vidlib.show.truth import (
 __all__ = [
     "COLOURS",
     "TITLES",
+    "Answers",
     "Chart",
     "Player",
     "Row",
+    "ScrubberFigure",
     "Sheet",
     "arrow_chart",
     "bars_by_network",
@@ -71,6 +80,8 @@ __all__ = [
     "learning_curves",
     "maps_player",
     "mask_chart",
+    "mask_scrubber",
+    "most_harmed",
     "native_clip",
     "on_arrow",
     "on_distinct",
@@ -85,6 +96,7 @@ __all__ = [
     "reversal_table",
     "right_and_wrong_player",
     "score_by_length",
+    "scrubber_figure",
     "shares_chart",
     "short",
     "survival_chart",

@@ -4,24 +4,14 @@ A figure is one piece of HTML that needs nothing else: all distinct frames packe
 sprite sheet, a JSON description, and the custom element of ``player.js`` that draws them.
 """
 
-import base64
-import html
-import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-QUALITY = 80  # of the WebP sheet
-BLOCK = 16  # pixels of a WebP block: the tiles' pitch is a multiple, so that none is shared
-MARGIN = 2  # pixels at least around a tile: WebP blends the colour of neighbouring pixels
-LARGEST = 16383  # pixels a WebP may measure
+from vidlib.show.sprites import check_clip, check_unit, element, script_module, sprite_sheet
 
 
 @dataclass(frozen=True)
@@ -52,13 +42,8 @@ class Player:
 
     def _repr_html_(self) -> str:
         """Return the figure as HTML that works alone, beside others, and more than once a page."""
-        address = "data:image/webp;base64," + base64.b64encode(self.sheet).decode("ascii")
-        data = html.escape(json.dumps({**self.figure, "sheet": address}, ensure_ascii=False))
-        return (
-            f'<temporal-mask-player data-figure="{data}">'
-            f"<p>{html.escape(self.figure['caption'])}</p></temporal-mask-player>"
-            f"<script>{_script()}</script>"
-        )
+        text, module = self.figure["caption"], script_module("player.js")
+        return element("temporal-mask-player", self.figure, self.sheet, text, module)
 
     def __repr__(self) -> str:
         """Describe the figure in words, for readers of plain text."""
@@ -100,19 +85,14 @@ def player(
         mask = None if row.mask is None else [round(float(m), 3) for m in row.mask]
         scores = [[str(name), _score(value)] for name, value in row.scores.items()]
         described.append({"title": row.title, "columns": columns, "mask": mask, "scores": scores})
-    sheet, across, pitch, margin = _sheet(tiles)
-    height, width = tiles[0].shape[:2]
+    sheet, layout = sprite_sheet(tiles)
     figure = {
         "caption": caption,
         "frames": len(described[0]["columns"][0]["tiles"]),
         "fps": fps,
         "autoplay": autoplay,
         "numbers": None if frame_numbers is None else [int(n) for n in frame_numbers],
-        "width": width,
-        "height": height,
-        "across": across,
-        "pitch": pitch,
-        "margin": margin,
+        **layout,
         "rows": described,
     }
     return Player(figure, sheet)
@@ -126,14 +106,14 @@ def overlay(clip: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     readers as well; opacity rises from 0.3 to 0.8.
     Raises ValueError for other shapes, dtypes or values.
     """
-    _check_clip("clip", clip)
+    check_clip("clip", clip)
     saliency = np.asarray(saliency, dtype=np.float32)
     if saliency.shape != clip.shape[:3]:
         raise ValueError(
             f"saliency has shape {saliency.shape}, the clip's frames {clip.shape[:3]}: "
             "resize the maps to the frames first"
         )
-    _check_unit("saliency", saliency)
+    check_unit("saliency", saliency)
     levels = np.rint(saliency * 255).astype(np.uint8)
     colours = np.stack([cv2.applyColorMap(frame, cv2.COLORMAP_INFERNO) for frame in levels])
     colours = colours[..., ::-1].astype(np.float32)  # OpenCV gives BGR
@@ -143,14 +123,9 @@ def overlay(clip: np.ndarray, saliency: np.ndarray) -> np.ndarray:
 
 def upscale(clip: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize ``(T, H, W, 3)`` uint8 frames to ``size = (height, width)`` by cubic interpolation."""
-    _check_clip("clip", clip)
+    check_clip("clip", clip)
     height, width = size
     return np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_CUBIC) for f in clip])
-
-
-@cache
-def _script() -> str:
-    return Path(__file__).with_name("player.js").read_text(encoding="utf-8")
 
 
 def _score(value: str | float) -> str:
@@ -168,31 +143,6 @@ def _place(frame: np.ndarray, tiles: list[np.ndarray], places: dict[bytes, int])
     return places[key]
 
 
-def _sheet(tiles: list[np.ndarray]) -> tuple[bytes, int, tuple[int, int], tuple[int, int]]:
-    """Pack tiles into a WebP; return it, tiles per line, and their (x, y) pitch and margin."""
-    height, width = tiles[0].shape[:2]
-    pitch = tuple(math.ceil((side + 2 * MARGIN) / BLOCK) * BLOCK for side in (width, height))
-    margin = tuple((p - side) // 4 * 2 for p, side in zip(pitch, (width, height), strict=True))
-    across = math.ceil(math.sqrt(len(tiles) * pitch[1] / pitch[0]))
-    down = math.ceil(len(tiles) / across)
-    if max(across * pitch[0], down * pitch[1]) > LARGEST:
-        raise ValueError(
-            f"{len(tiles)} frames of {width}x{height} do not fit one sprite sheet: "
-            "show fewer or smaller frames"
-        )
-    left, top = margin
-    right, bottom = pitch[0] - width - left, pitch[1] - height - top
-    canvas = np.zeros((down * pitch[1], across * pitch[0], 3), np.uint8)
-    for n, tile in enumerate(tiles):
-        y, x = n // across * pitch[1], n % across * pitch[0]
-        canvas[y : y + pitch[1], x : x + pitch[0]] = np.pad(
-            tile, ((top, bottom), (left, right), (0, 0)), mode="edge"
-        )
-    out = io.BytesIO()
-    Image.fromarray(canvas).save(out, "WEBP", quality=QUALITY, method=4)
-    return out.getvalue(), across, pitch, margin
-
-
 def _check(rows: list[Row], caption: str, frame_numbers: Sequence[int] | None, fps: float) -> None:
     if not caption.strip():
         raise ValueError("caption is empty: say what the figure shows")
@@ -208,7 +158,7 @@ def _check(rows: list[Row], caption: str, frame_numbers: Sequence[int] | None, f
             raise ValueError(f"row {row.title!r} has no columns: give at least one clip")
         for title, clip in row.columns.items():
             name = f"column {title!r} of row {row.title!r}"
-            _check_clip(name, clip)
+            check_clip(name, clip)
             first = clip.shape if first is None else first
             if clip.shape != first:
                 raise ValueError(
@@ -222,21 +172,8 @@ def _check(rows: list[Row], caption: str, frame_numbers: Sequence[int] | None, f
                     f"the mask of row {row.title!r} has shape {mask.shape}: "
                     f"give one value per frame, {first[:1]}"
                 )
-            _check_unit(f"the mask of row {row.title!r}", mask)
+            check_unit(f"the mask of row {row.title!r}", mask)
     if frame_numbers is not None and len(frame_numbers) != first[0]:
         raise ValueError(
             f"frame_numbers has {len(frame_numbers)} entries: give one per frame, {first[0]}"
         )
-
-
-def _check_clip(name: str, clip: np.ndarray) -> None:
-    if not isinstance(clip, np.ndarray) or clip.dtype != np.uint8:
-        kind = getattr(clip, "dtype", type(clip).__name__)
-        raise ValueError(f"{name} is {kind}: give a NumPy array of uint8, RGB in 0..255")
-    if clip.ndim != 4 or clip.shape[-1] != 3 or 0 in clip.shape:
-        raise ValueError(f"{name} has shape {clip.shape}: give frames (T, H, W, 3)")
-
-
-def _check_unit(name: str, values: np.ndarray) -> None:
-    if not ((values >= 0) & (values <= 1)).all():  # NaN fails too
-        raise ValueError(f"{name} has values outside [0, 1]: scale or clip them first")

@@ -1,80 +1,184 @@
 """Scrub a temporal mask by hand, with the network answering: a live widget for JupyterLab."""
 
-import io
+import copy
+import threading
+from collections.abc import Callable
+from functools import partial
 
+import anywidget
 import ipywidgets as widgets
 import numpy as np
 import torch
-from PIL import Image
+import traitlets
 
 from vidlib.data.clips import to_network
-from vidlib.explain.perturb import freeze, perturb, reverse
+from vidlib.explain.masks import Masks, learn_masks, search_masks
+from vidlib.explain.perturb import PERTURBATIONS, perturb
 from vidlib.explain.scores import score_clips
-from vidlib.show.figures import TITLES, frames_after, short
+from vidlib.models.store import best_device
+from vidlib.show.figures import TITLES, enlarged, short
+from vidlib.show.scrubber_figure import FPS, score_table, scrubber_module, windows_as_masks
+from vidlib.show.sprites import sheet_address, sprite_sheet
 
-PERTURBATIONS = {"freeze": freeze, "reverse": reverse}
 
+class MaskView(anywidget.AnyWidget):
+    """What ``scrubber.js`` shows and is told; its attributes are explained there."""
 
-def window(length: int, first: int, last: int) -> np.ndarray:
-    """Return the on/off mask, (length,) float32, that is on from first to last, both included."""
-    frame = np.arange(length)
-    return ((frame >= first) & (frame <= last)).astype(np.float32)
+    _esm = scrubber_module()
+    live = traitlets.Bool(True).tag(sync=True)
+    network = traitlets.Int(0).tag(sync=True)
+    figure = traitlets.Dict().tag(sync=True)
+    perturbation = traitlets.Enum(list(PERTURBATIONS), "freeze").tag(sync=True)
+    mask = traitlets.List(traitlets.Float()).tag(sync=True)
+    answer = traitlets.Dict().tag(sync=True)
+    landscape = traitlets.Dict().tag(sync=True)
+    busy = traitlets.Unicode().tag(sync=True)
 
 
 class Scrubber(widgets.VBox):
-    """Choose a clip, a network, a perturbation and the frames it acts on; read the score.
+    """Choose a clip, a network, a class, a perturbation and a mask; read the score.
 
-    The score is of the class that the network guesses on the untouched clip. Attributes that tests
-    and readers may use: clip, network, perturbation, frames (the controls) and score (a float).
+    Attributes that tests and readers may use: clip, network and target (controls; target is the
+    number of the network's output that is followed, at first its guess); view, with what is chosen
+    by dragging: ``perturbation``, a name, and ``mask``, a value in [0, 1] for each frame; score, a
+    float. What takes long, learning a mask and scoring all windows, runs in the thread ``work``.
     """
 
     def __init__(self, study):
         self.study = study
         self.clips = study.explained()
-        self.networks = {title: study.network(name) for name, title in TITLES.items()}
+        self.networks = {
+            title: study.network(name).to(best_device()) for name, title in TITLES.items()
+        }
+        self.learned = {
+            title: study.arrays(f"explain-{name}", "arrays")["mask"]
+            for name, title in TITLES.items()
+        }
+        self.work: threading.Thread | None = None
         length = self.clips.frames.shape[1]
+        first, last = np.triu_indices(length)
+        self.windows = np.stack([first, last], axis=1)
         names = self.clips.index["label_name"]
         self.clip = widgets.Dropdown(
             options=[(f"{i}: {short(name)}", i) for i, name in enumerate(names)],
             description="clip",
         )
         self.network = widgets.ToggleButtons(options=list(self.networks), description="network")
-        self.perturbation = widgets.ToggleButtons(options=list(PERTURBATIONS), description="do")
-        self.frames = widgets.IntRangeSlider(
-            value=(length // 3, 2 * length // 3),
-            max=length - 1,
-            description="frames",
-            continuous_update=False,
-            layout={"width": "32em"},
+        classes = [short(self.clips.names[label]) for label in self.clips.classes]
+        self.target = widgets.Dropdown(
+            options=[(name, k) for k, name in enumerate(classes)], description="class"
         )
-        self.strip = widgets.Image(format="png", layout={"width": "100%"})
-        self.answer = widgets.HTML()
-        controls = (self.clip, self.network, self.perturbation, self.frames)
-        for control in controls:
-            control.observe(self._update, "value")
-        super().__init__([*controls, self.strip, self.answer])
-        self._update()
+        middle = windows_as_masks([[length // 3, 2 * length // 3]], length)
+        self.view = MaskView(mask=middle[0].tolist())
+        for control in (self.clip, self.network):
+            control.observe(self._guess, "value")
+        self.target.observe(self._follow, "value")
+        self.view.observe(self._perturbed, "perturbation")
+        self.view.observe(self._score, "mask")
+        self.view.on_msg(self._asked)
+        super().__init__([self.clip, self.network, self.target, self.view])
+        self._guess()
 
-    def _update(self, _change=None) -> None:
-        frames = self.clips.frames[self.clip.value]
-        net = self.networks[self.network.value]
-        mask = window(len(frames), *self.frames.value)
-        change = PERTURBATIONS[self.perturbation.value]
-        clip = to_network(frames)[None]
-        before = score_clips(net, clip)[0]
-        guess = int(before.argmax())
-        after = score_clips(net, perturb(clip, change(torch.from_numpy(mask)[None])))[0]
-        self.score = float(after[guess])
-        name = short(self.clips.names[self.clips.classes[guess]])
-        now = short(self.clips.names[self.clips.classes[int(after.argmax())]])
-        self.answer.value = (
-            f"<b>{name}</b>: {before[guess]:.3f} untouched, <b>{self.score:.3f}</b> now"
-            f" (best now: {now}, {after.max():.3f})"
+    def _guess(self, _change=None) -> None:
+        """Begin with another clip or network: follow the class that it guesses."""
+        self._frames = to_network(self.clips.frames[self.clip.value])[None]
+        self._before = score_clips(self._net, self._frames)[0]
+        guess = int(self._before.argmax())
+        if guess == self.target.value:
+            self._follow()
+        else:
+            self.target.value = guess
+
+    def _follow(self, _change=None) -> None:
+        """Begin with another class."""
+        frames = enlarged(self.clips.frames[self.clip.value])
+        sheet, layout = sprite_sheet(frames)
+        network = {
+            "title": self.network.value,
+            "guess": self.target.label,
+            "score": float(self._before[self.target.value]),
+            "learned": {"mask": self.learned[self.network.value][self.clip.value].tolist()},
+        }
+        with self.view.hold_sync():
+            self.view.figure = {
+                "caption": self.clips.index["label_name"].iloc[self.clip.value],
+                "frames": len(frames),
+                "fps": FPS,
+                **layout,
+                "sheet": sheet_address(sheet),
+                "perturbations": list(PERTURBATIONS),
+                "windows": self.windows.tolist(),
+                "networks": [network],
+            }
+            self._perturbed()
+
+    def _perturbed(self, _change=None) -> None:
+        """Begin with another perturbation, of which no window is scored."""
+        self.view.landscape = {}
+        self._score()
+
+    def _score(self, _change=None) -> None:
+        """Answer for the mask."""
+        matrix = PERTURBATIONS[self.view.perturbation](torch.tensor([self.view.mask]))
+        scores = score_clips(self._net, perturb(self._frames, matrix))[0]
+        self.score = float(scores[self.target.value])
+        now = int(scores.argmax())
+        self.view.answer = {
+            "perturbation": self.view.perturbation,
+            "mask": self.view.mask,
+            "score": self.score,
+            "rows": matrix[0].double().numpy().round(4).tolist(),
+            "note": f"Best now: {self.target.options[now][0]}, {scores[now]:.3f}",
+        }
+
+    @property
+    def _net(self) -> torch.nn.Module:
+        return self.networks[self.network.value]
+
+    @property
+    def _question(self) -> tuple:
+        """All that an answer depends on but the mask."""
+        view = self.view
+        return (self.clip.value, self.network.value, self.target.value, view.perturbation)
+
+    def _asked(self, _view, message: dict, _buffers) -> None:
+        """Do in the background what the page asks for, one thing at a time."""
+        if self.view.busy:
+            return
+        profile = self.study.profile
+        # A copy of the network: scoring goes on meanwhile, and each changes its state for a moment.
+        what = (copy.deepcopy(self._net), self._frames, torch.tensor([self.target.value]))
+        how = {
+            "perturbation": PERTURBATIONS[self.view.perturbation],
+            "l1": profile.mask_l1,
+            "tv": profile.mask_tv,
+        }
+        if message["do"] == "learn":
+            how |= {"iterations": profile.mask_iterations, "lr": profile.mask_lr}
+            start = torch.tensor([self.view.mask])
+            work, show = partial(learn_masks, *what, start=start, **how), self._show_path
+        else:
+            work, show = partial(search_masks, *what, **how), self._show_landscape
+        self.view.busy = message["do"]
+        self.work = threading.Thread(
+            target=self._run, args=(work, show, self._question), daemon=True
         )
-        shown = frames_after(frames, mask, change)
-        edge = np.full((len(frames), 4, shown.shape[2], 3), (60, 150, 80), np.uint8)
-        edge[mask > 0.5] = (200, 40, 40)
-        strip = np.concatenate(list(np.concatenate([shown, edge], axis=1)), axis=1)
-        file = io.BytesIO()
-        Image.fromarray(strip).save(file, "png")
-        self.strip.value = file.getvalue()
+        self.work.start()
+
+    def _run(self, work: Callable[[], Masks], show: Callable[[Masks], None], question: tuple):
+        """Work, and show what is found unless something else is asked by then."""
+        try:
+            found = work()
+            if question == self._question:
+                show(found)
+        finally:
+            self.view.busy = ""
+
+    def _show_path(self, found: Masks) -> None:
+        done = found.path[0].isfinite().all(1)
+        self.view.send({"path": [*found.path[0][done].tolist(), found.mask[0].tolist()]})
+
+    def _show_landscape(self, found: Masks) -> None:
+        scores = found.landscape[0].numpy()[tuple(self.windows.T)]
+        weights = (self.study.profile.mask_l1, self.study.profile.mask_tv)
+        self.view.landscape = score_table(scores, self.windows, len(self.view.mask), *weights)
