@@ -41,7 +41,7 @@ stages = [
 ]
 # The pages: data set and source of each.
 pages = {name: (dataset, f"notebooks/{name}.md") for name in CHAPTERS}
-pages["index"] = (dataset, "book/index.md")
+pages |= {name: (dataset, f"book/{name}.md") for name in ("index", "gallery")}
 if "kth-mini" in beside:
     pages |= {f"kth-mini/{name}": ("kth-mini", f"notebooks/{name}.md") for name in CHAPTERS[1:]}
 

@@ -1,13 +1,15 @@
 """Build the book: ``python book/build.py --executed DIR --out DIR``.
 
-DIR of ``--executed`` holds the notebooks that papermill has run: ``index.ipynb`` and one for every
-``notebooks/`` entry of ``_toc.yml``; in folders of their own, called after other data sets, those
-that it has run on these, each folder a further part of the book. Under ``--out`` appear
+DIR of ``--executed`` holds the notebooks that papermill has run: one for every page of ``_toc.yml``
+that has code cells; in folders of their own, called after other data sets, those that it has run on
+these, each folder a further part of the book. Under ``--out`` appear
 ``source/``, the tree that is built, and ``html/``, the book. Every warning of Sphinx is an error:
 then the exit status is not zero and an earlier ``html/`` stays as it was.
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -31,7 +33,7 @@ def assemble(executed: Path, source: Path) -> None:
     """
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    pages = [toc["root"], *(file for file in files if file.startswith("notebooks/"))]
+    pages = [file for file in [toc["root"], *files] if _has_code(file)]
     missing = [page for page in pages if not _run_of(executed, page).is_file()]
     if missing:
         names = ", ".join(_run_of(executed, page).name for page in missing)
@@ -43,6 +45,7 @@ def assemble(executed: Path, source: Path) -> None:
     for page in pages:
         notebook = json.loads(_run_of(executed, page).read_text(encoding="utf-8"))
         _drop_live_parts(notebook)
+        _put_sheets_into_files(notebook, page, source / "book" / "assets")
         target = source / f"{page}.ipynb"
         target.parent.mkdir(exist_ok=True)
         target.with_suffix(".md").unlink(missing_ok=True)
@@ -107,6 +110,31 @@ def _drop_live_parts(notebook: dict) -> None:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.plotly.v1+json", None)
+
+
+def _put_sheets_into_files(notebook: dict, page: str, assets: Path) -> None:
+    """Put the sprite sheets of galleries, in place, into files that pages load as they need them.
+
+    They lie in ``gallery/`` at the book's root, to which ``assets`` is copied.
+    """
+    (assets / "gallery").mkdir(exist_ok=True)
+
+    def into_file(sheet: re.Match) -> str:
+        picture = base64.b64decode(sheet[1])
+        name = f"gallery/{hashlib.sha256(picture).hexdigest()[:16]}.webp"
+        (assets / name).write_bytes(picture)
+        return "../" * page.count("/") + name
+
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            text = "".join(output.get("data", {}).get("text/html", ""))
+            if text.startswith("<clip-gallery"):
+                text = re.sub(r"data:image/webp;base64,([\w+/=]+)", into_file, text)
+                output["data"]["text/html"] = text
+
+
+def _has_code(page: str) -> bool:
+    return "```{code-cell}" in (ROOT / f"{page}.md").read_text(encoding="utf-8")
 
 
 def _run_of(executed: Path, page: str) -> Path:

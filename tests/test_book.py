@@ -1,5 +1,6 @@
 """The built book in a real browser: every page works, alone and offline."""
 
+import re
 import subprocess
 import sys
 from functools import cache
@@ -126,6 +127,30 @@ def test_charts_are_drawn_and_follow_the_theme(visit, file):
     light = page.evaluate(tick)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.wait_for_function(f"light => ({tick})() !== light", arg=light)
+
+
+def test_the_gallery_keeps_its_pictures_in_files(smoke_book):
+    page = (smoke_book / "book/gallery.html").read_text(encoding="utf-8")
+    assert "data:image/webp" not in page
+    files = {f"../gallery/{file.name}" for file in (smoke_book / "gallery").iterdir()}
+    assert set(re.findall(r"\.\./gallery/\w+\.webp", page)) == files
+    assert len(files) == page.count("&quot;figure&quot;") > 16
+
+
+@pytest.mark.browser
+def test_the_gallery_loads_what_is_near(visit):
+    page = visit("book/gallery.html")
+    loaded = """() => performance.getEntriesByType("resource")
+        .filter(entry => entry.name.endsWith(".webp")).length"""
+    page.locator("clip-gallery temporal-mask-player[ready]").first.wait_for()
+    all_clips = page.locator("clip-gallery li").count()
+    assert 0 < page.evaluate(loaded) < all_clips / 2
+    page.get_by_label("Data set").select_option("kth-mini")
+    there = page.locator("clip-gallery li").filter(has_text="kth-mini", visible=True)
+    there.first.locator("temporal-mask-player[ready]").wait_for()
+    assert page.evaluate(loaded) < all_clips
+    linked = visit(f"book/gallery.html{page.evaluate('location.hash')}")
+    assert linked.get_by_role("status").inner_text() == f"{there.count()} of {all_clips} clips"
 
 
 @pytest.mark.browser

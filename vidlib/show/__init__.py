@@ -17,6 +17,7 @@ from vidlib.show.figures import (
     right_and_wrong_player,
     short,
 )
+from vidlib.show.gallery import Card, Gallery, gallery
 from vidlib.show.masks import (
     gaps_chart,
     landscape_chart,
@@ -56,7 +57,9 @@ __all__ = [
     "COLOURS",
     "TITLES",
     "Answers",
+    "Card",
     "Chart",
+    "Gallery",
     "Player",
     "Row",
     "ScrubberFigure",
@@ -74,6 +77,7 @@ __all__ = [
     "estimate",
     "explanation_player",
     "frames_after",
+    "gallery",
     "gaps_chart",
     "landscape_chart",
     "learning_chart",
