@@ -60,7 +60,6 @@ class ClipGallery extends HTMLElement {
     this.#items = this.#cards.map((card) => this.#item(card));
     this.#form.append(this.#clipFilters(), ...this.#networkFilters());
     this.#form.addEventListener("input", () => this.#changed());
-    this.#form.addEventListener("submit", (event) => event.preventDefault());
     const clear = make("button", { type: "button" }, "Clear filters");
     clear.addEventListener("click", () => {
       this.#form.reset();
