@@ -41,7 +41,8 @@ stages = [
 ]
 # The pages: data set and source of each.
 pages = {name: (dataset, f"notebooks/{name}.md") for name in CHAPTERS}
-pages |= {name: (dataset, f"book/{name}.md") for name in ("index", "gallery")}
+with_code = (p for p in sorted(Path("book").glob("*.md")) if "```{code-cell}" in p.read_text())
+pages |= {page.stem: (dataset, str(page)) for page in with_code}
 if "kth-mini" in beside:
     pages |= {f"kth-mini/{name}": ("kth-mini", f"notebooks/{name}.md") for name in CHAPTERS[1:]}
 

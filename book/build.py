@@ -1,8 +1,8 @@
 """Build the book: ``python book/build.py --executed DIR --out DIR``.
 
-DIR of ``--executed`` holds the notebooks that papermill has run: one for every page of ``_toc.yml``
-that has code cells; in folders of their own, called after other data sets, those that it has run on
-these, each folder a further part of the book. Under ``--out`` appear
+DIR of ``--executed`` holds the notebooks that papermill has run: one for every page of
+``_toc.yml`` that has code cells; in folders of their own, called after other data sets, those that
+it has run on these, each folder a further part of the book. Under ``--out`` appear
 ``source/``, the tree that is built, and ``html/``, the book. Every warning of Sphinx is an error:
 then the exit status is not zero and an earlier ``html/`` stays as it was.
 """
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,19 +34,22 @@ def assemble(executed: Path, source: Path) -> None:
     """
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    pages = [file for file in [toc["root"], *files] if _has_code(file)]
+    pages = [page for page in (toc["root"], *files) if _has_code(page)]
     missing = [page for page in pages if not _run_of(executed, page).is_file()]
     if missing:
         names = ", ".join(_run_of(executed, page).name for page in missing)
         raise ValueError(f"{executed} lacks {names}: execute these notebooks first")
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "_config.yml", source)
+    for file in ("_config.yml", "CITATION.cff"):
+        shutil.copy(ROOT / file, source)
     shutil.copy(PLOTLY, source / "book" / "assets")
     for page in pages:
         notebook = json.loads(_run_of(executed, page).read_text(encoding="utf-8"))
         _drop_live_parts(notebook)
         _put_sheets_into_files(notebook, page, source / "book" / "assets")
+        if page.startswith("notebooks/"):
+            notebook["cells"].append(_rerun_box(Path(page).name, notebook["metadata"]))
         target = source / f"{page}.ipynb"
         target.parent.mkdir(exist_ok=True)
         target.with_suffix(".md").unlink(missing_ok=True)
@@ -75,6 +79,7 @@ def _part_on(folder: Path, source: Path) -> dict:
             )
         title, _, rest = prose[0]["source"].partition("\n")
         prose[0]["source"] = f"{title} ({folder.name})\n{rest}"
+        notebook["cells"].append(_rerun_box(name, notebook["metadata"]))
         (source / folder.name / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     chapters = [{"file": f"{folder.name}/{name}"} for name in names]
     return {"caption": f"The study on {folder.name}", "numbered": True, "chapters": chapters}
@@ -93,7 +98,17 @@ def build(source: Path, out: Path) -> Path:
     html = out / "html"
     shutil.rmtree(html, ignore_errors=True)
     (work / "_build" / "html").rename(html)
+    _mend_list(html / "book" / "references.html")
     return html
+
+
+def _mend_list(page: Path) -> None:
+    """Make the entries of a bibliography items of a list, as docutils calls the whole a list.
+
+    It gives them a role that no list of ARIA 1.2 may have in it, and that readers by ear may miss.
+    """
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace('role="doc-biblioentry"', 'role="listitem"'), encoding="utf-8")
 
 
 def _drop_live_parts(notebook: dict) -> None:
@@ -131,6 +146,24 @@ def _put_sheets_into_files(notebook: dict, page: str, assets: Path) -> None:
             if text.startswith("<clip-gallery"):
                 text = re.sub(r"data:image/webp;base64,([\w+/=]+)", into_file, text)
                 output["data"]["text/html"] = text
+
+
+def _rerun_box(chapter: str, metadata: dict) -> dict:
+    """Return a cell with the command that ran a chapter and the time it took, a box in its page.
+
+    metadata: of the executed notebook, where papermill notes both. Raises ValueError without them.
+    """
+    if "papermill" not in metadata:
+        raise ValueError(f"{chapter}.ipynb was not run by papermill: run it by book/execute.py")
+    run = metadata["papermill"]
+    given = [f"-p {name} {shlex.quote(str(value))}" for name, value in run["parameters"].items()]
+    command = " \\\n    ".join([f"papermill notebooks/{chapter}.ipynb out.ipynb", *given])
+    text = (
+        f":::{{admonition}} Re-run this chapter\n:class: rerun\n```bash\n{command}\n```\n"
+        f"This is how the page was made, in {run['duration']:.0f} seconds; its stages, which are "
+        "made first where they are missing, took [longer](/book/profiles).\n:::\n"
+    )
+    return {"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": text}
 
 
 def _has_code(page: str) -> bool:

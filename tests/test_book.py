@@ -1,6 +1,10 @@
 """The built book in a real browser: every page works, alone and offline."""
 
+import importlib.util
+import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -8,18 +12,25 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import jupytext
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from browser import serve, watch
+
+from vidlib.data.index import DataWarning
+from vidlib.datasets import DATASETS, DataSet
+from vidlib.show import most_harmed
+from vidlib.study import open_study
 
 ROOT = Path(__file__).resolve().parent.parent
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 FILES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 STUDY = [file for file in FILES if file.startswith("notebooks/")]
 # Chapters after the first ran on another data set too, as a further part of the book.
-FILES += [file.replace("notebooks/", "kth-mini/") for file in STUDY[1:]]
-PLAYED = [TOC["root"], "notebooks/04_grad_cam", "notebooks/05_temporal_masks"]
-PLAYED += ["kth-mini/05_temporal_masks"]
+AGAIN = [file.replace("notebooks/", "kth-mini/") for file in STUDY[1:]]
+FILES += AGAIN
+PLAYED = ["notebooks/04_grad_cam", "notebooks/05_temporal_masks", "kth-mini/05_temporal_masks"]
 CHARTED = [
     "notebooks/02_training_i3d",
     "notebooks/03_training_clstm",
@@ -55,7 +66,8 @@ def visit(browser, address):
 def wait_until_drawn(page):
     """Wait for all that draws itself: players, charts and equations."""
     page.wait_for_function("""() =>
-        [...document.querySelectorAll("temporal-mask-player, plotly-chart")]
+        [...document.querySelectorAll(
+            "temporal-mask-player, temporal-mask-scrubber, plotly-chart")]
             .every(element => element.hasAttribute("ready")) &&
         [...document.querySelectorAll(".math")].every(e => e.querySelector("mjx-container"))
     """)
@@ -83,7 +95,7 @@ def test_every_page_fits_a_telephone(visit, file):
 @pytest.mark.browser
 @pytest.mark.parametrize("file", PLAYED)
 def test_players_play_and_scrub(visit, file):
-    page = visit(f"{file}.html", reduced_motion="reduce")  # or the first page begins of itself
+    page = visit(f"{file}.html")
     wait_until_drawn(page)
     player = page.locator("temporal-mask-player").first
     player.scroll_into_view_if_needed()
@@ -106,13 +118,28 @@ def test_players_play_and_scrub(visit, file):
 
 
 @pytest.mark.browser
-def test_the_first_page_plays_at_once_unless_less_motion_is_wanted(visit):
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)], ids=["laptop", "telephone"])
+def test_the_first_page_shows_a_mask_to_drag_without_scrolling(visit, size):
+    width, height = size
+    page = visit(f"{TOC['root']}.html", viewport={"width": width, "height": height})
+    wait_until_drawn(page)
+    for part in ("canvas", ".grip"):
+        for place in page.locator(f"temporal-mask-scrubber {part}").all():
+            box = place.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= height
+
+
+@pytest.mark.browser
+def test_the_first_page_answers_with_the_networks_score(visit, smoke_study):
     page = visit(f"{TOC['root']}.html")
-    page.wait_for_function("document.querySelector('temporal-mask-player').frame >= 3")
-    still = visit(f"{TOC['root']}.html", reduced_motion="reduce")
-    wait_until_drawn(still)
-    still.wait_for_timeout(800)
-    assert still.evaluate("document.querySelector('temporal-mask-player').frame") == 0
+    wait_until_drawn(page)
+    page.get_by_role("slider", name="first perturbed").press("Home")
+    page.get_by_role("slider", name="last perturbed").press("End")
+    tried = smoke_study.arrays("search-i3d", "landscapes")
+    clip = tried["clips"].tolist().index(most_harmed(smoke_study))
+    told = float(page.locator("temporal-mask-scrubber .number").inner_text())
+    assert told == pytest.approx(tried["freeze"][clip, 0, -1], abs=5.1e-4)
 
 
 @pytest.mark.browser
@@ -166,6 +193,137 @@ def test_equations_are_set_by_the_book_itself(visit, address):
 def test_search_finds_pages(visit):
     page = visit("search.html?q=freeze")
     page.locator("#search-results li a[href*='paper.html']").first.wait_for()  # among others
+
+
+@pytest.mark.browser
+def test_search_works_from_a_disk_without_any_network(browser, smoke_book):
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(f"{smoke_book.resolve().as_uri()}/{TOC['root']}.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("half-frozen")
+    page.keyboard.press("Enter")
+    page.locator("#search-results li a[href*='paper.html']").first.wait_for()
+    context.close()
+
+
+def serious(page):
+    """What axe-core finds in a page that is serious or critical: rule and element of each."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:200]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("file", [*FILES, "search"])
+def test_no_page_shuts_readers_out(visit, file, theme):
+    page = visit(f"{file}.html", color_scheme=theme, reduced_motion="reduce")
+    wait_until_drawn(page)
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert serious(page) == []
+
+
+@pytest.mark.browser
+def test_axe_finds_a_planted_fault(visit):
+    page = visit("book/cite.html")
+    page.evaluate("document.querySelector('article').append(document.createElement('button'))")
+    assert serious(page) == ["button-name: <button></button>"]
+
+
+def words(command):
+    """The words of a shell command."""
+    return shlex.split(command.replace("\\\n", " "))
+
+
+class Command(HTMLParser):
+    """The text of the code in a page's box on how to run it again."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.inside, self.text = False, ""
+        self.feed(text.partition('class="rerun admonition"')[2])
+
+    def handle_starttag(self, tag, attributes):
+        self.inside = self.inside or (tag == "pre" and not self.text)
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "pre"
+
+    def handle_data(self, data):
+        self.text += data if self.inside else ""
+
+
+@pytest.mark.parametrize("file", [*STUDY, *AGAIN])
+def test_every_chapter_tells_the_command_that_made_it(smoke_book, file):
+    folder, name = file.split("/")
+    command = words(Command((smoke_book / f"{file}.html").read_text(encoding="utf-8")).text)
+    dataset = "kth-mini" if folder == "kth-mini" else "something-mini"
+    given = ["-p", "dataset", dataset, "-p", "profile", "smoke"]
+    assert command == ["papermill", f"notebooks/{name}.ipynb", "out.ipynb", *given]
+    assert (ROOT / command[1]).is_file()
+
+
+@pytest.mark.browser
+def test_the_command_is_copied_by_keyboard(visit, smoke_book):
+    page = visit(f"{STUDY[-1]}.html", permissions=["clipboard-read", "clipboard-write"])
+    button = page.locator(".rerun button.copybtn")
+    assert button.evaluate("button => getComputedStyle(button).opacity") == "1"
+    button.focus()
+    page.keyboard.press("Enter")
+    page.locator(".rerun button.copybtn.success").wait_for()
+    text = Command((smoke_book / f"{STUDY[-1]}.html").read_text(encoding="utf-8")).text
+    assert page.evaluate("navigator.clipboard.readText()").strip() == text.strip()
+
+
+@pytest.fixture(scope="module")
+def build():
+    """The module book/build.py."""
+    spec = importlib.util.spec_from_file_location("build", ROOT / "book/build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_has_every_parameter_quoted(build, tmp_path):
+    executed = tmp_path / "executed"
+    executed.mkdir()
+    given = {"dataset": "something-mini", "profile": "smoke", "size": "(32, 48)", "seed": 1}
+    papermill = {"papermill": {"parameters": given, "duration": 12.4}}
+    notebook = {"cells": [], "metadata": papermill, "nbformat": 4, "nbformat_minor": 5}
+    for page in [TOC["root"], *FILES]:
+        (executed / f"{Path(page).name}.ipynb").write_text(json.dumps(notebook))
+    build.assemble(executed, tmp_path / "source")
+    (box,) = json.loads((tmp_path / f"source/{STUDY[0]}.ipynb").read_text())["cells"]
+    assert "in 12 seconds" in box["source"]
+    command = words(box["source"].partition("```bash\n")[2].partition("```")[0])
+    assert command[:3] == ["papermill", f"{STUDY[0]}.ipynb", "out.ipynb"]
+    assert command[3::3] == ["-p"] * 4
+    assert dict(zip(command[4::3], command[5::3], strict=True)) == {**given, "seed": "1"}
+    (executed / f"{Path(STUDY[0]).name}.ipynb").write_text(json.dumps({**notebook, "metadata": {}}))
+    with pytest.raises(ValueError, match=r"01_data_preparation.ipynb was not run by papermill: "):
+        build.assemble(executed, tmp_path / "source")
+
+
+def test_the_data_set_that_a_page_adds_can_be_registered_as_it_says(monkeypatch, tmp_path):
+    page, names = jupytext.read(ROOT / "book/add_data_set.md"), {}
+    code = [cell.source for cell in page.cells if cell.cell_type == "code"]
+    with pytest.warns(DataWarning, match=r"1 files that are no AVI \(first: thumbs.db\)"):
+        exec("\n".join(source for source in code if "clips_player" not in source), names)
+    reader = type(sys)("vidlib_data_folders")
+    reader.read_folders = names["read_folders"]
+    monkeypatch.setitem(sys.modules, "vidlib_data_folders", reader)
+    monkeypatch.setitem(DATASETS, "folders", DataSet("vidlib_data_folders:read_folders"))
+    (tmp_path / "data").mkdir()
+    shutil.move(names["root"], tmp_path / "data/folders")
+    study = open_study("folders", "smoke", runs=tmp_path / "runs", data=tmp_path / "data")
+    with pytest.warns(DataWarning, match="1 files that are no AVI"):
+        assert study.clips("validation").outputs.tolist() == [0, 0, 1, 1]
+    assert study.clips("train").frames.shape == (8, 16, 32, 32, 3)
 
 
 def test_the_second_part_is_on_the_other_set_and_says_so(smoke_book):

@@ -55,7 +55,7 @@ class Chart:
         return {
             "application/vnd.plotly.v1+json": self.figure,
             "text/html": (
-                f'<plotly-chart role="img" aria-label="{alt}" style="display: block" '
+                f'<plotly-chart role="figure" aria-label="{alt}" style="display: block" '
                 f'data-figure="{data}"><noscript>{alt}</noscript></plotly-chart><script>{_script()}</script>'
             ),
             "text/plain": f"<Chart: {self.alt}>",
