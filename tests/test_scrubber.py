@@ -692,6 +692,14 @@ def test_it_plays_once_it_is_touched_until_it_is_paused(show, figure):
 
 
 @pytest.mark.browser
+def test_it_plays_of_itself_where_that_is_wanted(show, study):
+    html = mask_scrubber(study, 0, autoplay=True)._repr_html_()
+    assert show(html).get_by_role("button", name="Pause").count() == 1
+    still = show(html, reduced_motion="reduce")
+    assert still.get_by_role("button", name="Pause").count() == 0
+
+
+@pytest.mark.browser
 def test_out_of_sight_it_pauses(show, figure):
     page = show(figure._repr_html_(), tail='<div style="height: 5000px"></div>')
     page.get_by_role("button", name="Play").click()

@@ -1,9 +1,9 @@
 // The scores of windows as a map: across by their first, upwards by their last perturbed frame.
 
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
-const SIDE = 10; // of a window's square, in the map's own units
+const WIDE = 160; // of the map, in its own units
 const TICKS = 5; // columns or rows from one number to the next
-const MARKS = { // in a square
+const MARKS = { // in a square of side 10
   learned: "M5 1.5 A3.5 3.5 0 0 1 5 8.5 A3.5 3.5 0 0 1 5 1.5 Z",
   best: "M2.5 2.5 L7.5 7.5 M7.5 2.5 L2.5 7.5",
   chosen: "M0 0 H10 V10 H0 Z",
@@ -14,8 +14,9 @@ const LANDSCAPE_STYLE = `
     cursor: crosshair; overflow: visible; }
   svg.map text { font-size: 8px; fill: currentColor; text-anchor: middle; }
   svg.map .window { stroke: color-mix(in srgb, currentColor 30%, transparent); stroke-width: .4; }
-  .mark { fill: none; stroke: #fff; stroke-width: 1.4; pointer-events: none; }
-  .mark.under { stroke: #000; stroke-width: 3.4; }
+  .mark { fill: none; stroke: #fff; stroke-width: 1.8px; vector-effect: non-scaling-stroke;
+    pointer-events: none; }
+  .mark.under { stroke: #000; stroke-width: 4.4px; }
   .scale { display: flex; align-items: center; gap: .4rem; font-size: .75rem; max-width: 20rem;
     margin: .35rem auto 0; }
   .scale i { flex: 1; height: .6rem; border-radius: .2rem;
@@ -43,19 +44,20 @@ class Landscape {
     const ends = (end) =>
       [...new Set(this.windows.map((window) => window[end]))].sort((a, b) => a - b);
     [this.firsts, this.lasts] = [ends(0), ends(1)];
-    const [wide, high] = [this.firsts, this.lasts].map((frames) => SIDE * frames.length);
+    this.side = WIDE / this.firsts.length;
+    const high = this.side * this.lasts.length;
     this.squares = make("g", {}, ...windows.flatMap((window, n) =>
       scores[n] === null ? [] : [this.#square(window, scores[n])]));
     const ticks = (frames, place) => frames.flatMap((frame, i) =>
-      i % TICKS ? [] : [make("text", place(SIDE * (i + 0.5)), `${frame + 1}`)]);
+      i % TICKS ? [] : [make("text", place(this.side * (i + 0.5)), `${frame + 1}`)]);
     this.marks = Object.fromEntries(Object.entries(MARKS).map(([name, d]) => [name,
       make("g", { visibility: "hidden" }, make("path", { class: "mark under", d }),
         make("path", { class: "mark", d }))]));
-    this.map = make("svg", { class: "map", viewBox: `-26 -4 ${wide + 30} ${high + 30}`, tabindex: 0,
+    this.map = make("svg", { class: "map", viewBox: `-26 -4 ${WIDE + 30} ${high + 30}`, tabindex: 0,
       role: "application", "aria-roledescription": "map of scores" }, this.squares,
       ...ticks(this.firsts, (x) => ({ x, y: high + 10 })),
       ...ticks(this.lasts, (y) => ({ x: -8, y: high - y + 3 })),
-      make("text", { x: wide / 2, y: high + 22 }, "first frame perturbed"),
+      make("text", { x: WIDE / 2, y: high + 22 }, "first frame perturbed"),
       make("text", { transform: `translate(-18 ${high / 2}) rotate(-90)` }, "last frame perturbed"),
       ...Object.values(this.marks));
     this.map.addEventListener("pointerdown", (event) => {
@@ -74,13 +76,13 @@ class Landscape {
 
   #corner([first, last]) {
     const row = this.lasts.length - 1 - this.lasts.indexOf(last);
-    return { x: SIDE * this.firsts.indexOf(first), y: SIDE * row };
+    return { x: this.side * this.firsts.indexOf(first), y: this.side * row };
   }
 
   #square(window, score) {
     const words = `frames ${window[0] + 1} to ${window[1] + 1}: ${score.toFixed(3)}`;
-    return make("rect", { class: "window", ...this.#corner(window), width: SIDE, height: SIDE,
-      fill: colourOf(score) }, make("title", {}, words));
+    return make("rect", { class: "window", ...this.#corner(window), width: this.side,
+      height: this.side, fill: colourOf(score) }, make("title", {}, words));
   }
 
   #windowAt(event) {
@@ -96,6 +98,6 @@ class Landscape {
     this.marks[name].setAttribute("visibility", window ? "visible" : "hidden");
     if (!window) return;
     const { x, y } = this.#corner(nearest(this.windows, window));
-    this.marks[name].setAttribute("transform", `translate(${x} ${y})`);
+    this.marks[name].setAttribute("transform", `translate(${x} ${y}) scale(${this.side / 10})`);
   }
 }

@@ -19,14 +19,14 @@ const MASK_LINE_STYLE = `
   .grip::before { content: ""; position: absolute; bottom: 100%; height: 2.6rem; width: 2px;
     background: var(--accent); }
   .grip.first::before { right: 0; } .grip.last::before { left: 0; }
-  .grip::after { content: ""; position: absolute; inset: .45rem .6rem; border: solid #fff;
+  .grip::after { content: ""; position: absolute; inset: .45rem .55rem; border: solid #fff;
     border-width: 0 2px; }
   .shows { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); text-align: center;
     font-size: .6875rem; font-variant-numeric: tabular-nums; opacity: .85; }
   .shows .moved { font-weight: 700; }
   .shows.many { font-size: .5625rem; }
   @container (max-width: 40rem) { .line { margin-inline: 1.4rem; } }
-  @container (max-width: 30rem) { .shows.many { display: none; } }`;
+  @container (max-width: 30rem) { .shows { font-size: .5625rem; } .many { display: none; } }`;
 
 // The mask that perturbs a window, of first and last frame.
 const maskOf = ([first, last], length) =>
@@ -64,7 +64,9 @@ class MaskLine {
     this.reach = make("div", { class: "reach" });
     this.grips = ["first", "last"].map((end) => make("div", { class: `grip ${end}`, role: "slider",
       tabindex: 0, "aria-label": `${end} perturbed frame` }));
-    this.shows = make("div", { class: frames > 20 ? "shows many" : "shows", "aria-hidden": "true" });
+    const many = frames > 20 ? "many" : ""; // for a narrow page
+    this.shows = make("div", { class: `shows ${many}`, "aria-hidden": "true" });
+    this.legend = make("span", { class: many }, "numbers: the frame shown");
     this.element = make("div", { class: "line" }, this.bars,
       make("div", { class: "rail" }, this.reach, ...this.grips), this.shows);
     this.#listenToPointer(frames, moved);

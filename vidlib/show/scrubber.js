@@ -86,6 +86,7 @@ class View {
     this.#sheet.onload = () => {
       el.setAttribute("ready", "");
       this.#draw();
+      if (this.#figure.autoplay && !lessMotion()) this.#playback.play();
     };
     this.#sheet.onerror = () => this.#root.querySelector("figure").append(
       make("p", { class: "failed", role: "alert" }, "The pictures cannot be decoded."));
@@ -201,7 +202,7 @@ class View {
     const meter = box("meter", parts.now, parts.lost, parts.before);
     meter.setAttribute("aria-hidden", "true");
     const legend = maskLegend();
-    legend.append(make("span", {}, "numbers: the frame shown"));
+    legend.append(this.#line.legend);
     this.#root.replaceChildren(make("style", {}, STYLE),
       make("figure", { role: "group", "aria-label": caption },
         box("choices", ...(networks.length > 1 ? [parts.networks] : []), parts.perturbations),

@@ -68,14 +68,16 @@ def scrubber_figure(
     caption: str,
     l1: float = 0.01,
     tv: float = 0.02,
+    autoplay: bool = False,
 ) -> ScrubberFigure:
     """Return a figure in which a clip's mask is scrubbed and networks answer, out of tables.
 
     frames: (T, H, W, 3) uint8 RGB, untouched. answers: of each network, all for the same
     perturbations, which must re-order frames without mixing them. ``caption`` stands under the
     figure. The best window is that of least loss by Eq. 1, with the weights ``l1`` and ``tv``; ties
-    go to the earliest, then shortest. Titles and names are shown as text: markup in them is not
-    interpreted.
+    go to the earliest, then shortest. With ``autoplay`` it plays of itself, and without it once it
+    is touched, except for readers who asked for less motion. Titles and names are shown as text:
+    markup in them is not interpreted.
 
     Raises ValueError that names the network and perturbation for what it cannot use.
     """
@@ -91,6 +93,7 @@ def scrubber_figure(
         "caption": caption,
         "frames": length,
         "fps": FPS,
+        "autoplay": autoplay,
         **layout,
         "perturbations": list(answers[0].landscapes),
         "windows": windows.tolist(),
@@ -125,7 +128,7 @@ def most_harmed(study) -> int:
     return int(landscapes["clips"][np.min(taken, axis=0).argmax()])
 
 
-def mask_scrubber(study, position: int) -> ScrubberFigure:
+def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFigure:
     """Return the figure of one of the study's explained clips, with its networks' answers.
 
     position: of the clip among those that are explained. The class followed is each network's
@@ -159,6 +162,7 @@ def mask_scrubber(study, position: int) -> ScrubberFigure:
         caption=f"{label}: clip {clips.index['clip_id'].iloc[position]} of the validation split.",
         l1=study.profile.mask_l1,
         tv=study.profile.mask_tv,
+        autoplay=autoplay,
     )
 
 
