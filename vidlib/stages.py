@@ -366,8 +366,6 @@ def rivals(p, inputs, folder: Path, dataset: str, network: str) -> None:
 
     with np.load(inputs[f"search-{network}"] / "landscapes.npz") as arrays:
         positions = arrays["clips"]
-    with np.load(inputs[f"explain-{network}"] / "arrays.npz") as arrays:
-        learned = torch.from_numpy(arrays["mask"][positions])
     explained = load_clips(inputs["prepare"]).split("validation")
     chosen = explained.subset(chosen_clips(p, explained.index)).subset(positions)
     net = load_network(inputs[f"train-{network}"]).to(best_device())
@@ -376,22 +374,26 @@ def rivals(p, inputs, folder: Path, dataset: str, network: str) -> None:
     x, _ = chosen.batch()
     scores = score_clips(net, x)
     guess = scores.argmax(1, keepdim=True)
-    mask = (learned > 0.5).to(x)
-    masks, passes = {"temporal mask": mask}, {}
     ways = {
+        "temporal mask": lambda net, x: masks_by(p, net, x).mask,
         "occlusion": attribution.occlusion,
         "integrated gradients": attribution.integrated_gradients,
         "random masks": functools.partial(attribution.random_masks, masks=128, seed=p.seed),
         "best crop": functools.partial(attribution.discriminative_crop, shortest=4),
     }
+    masks, passes = {}, {}
     for name, way in ways.items():
         print(f"{name} of {len(x)} clips", flush=True)
         seen = []
-        with net.register_forward_pre_hook(
-            lambda _, inputs, seen=seen: seen.append(len(inputs[0]))
-        ):
-            masks[name] = attribution.window_of(way(net, x), mask.sum(1).long())
+        hook = net.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(len(args[0])))
+        found = way(net, x)
+        hook.remove()
         passes[name] = sum(seen) / len(x)
+        if not masks:
+            length = (found > 0.5).sum(1)
+            masks[name] = (found > 0.5).to(x)
+        else:
+            masks[name] = attribution.window_of(found, length)
     rows = []
     for name, of_way in masks.items():
         frozen = score_clips(net, perturb(x, freeze(of_way))).gather(1, guess)
@@ -400,7 +402,7 @@ def rivals(p, inputs, folder: Path, dataset: str, network: str) -> None:
             "method": name,
             "length": of_way.sum(1).int().numpy(),
             "drop": (scores.gather(1, guess) - frozen)[:, 0].numpy(),
-            "passes": passes.get(name, np.nan),
+            "passes": passes[name],
         }
         if rendered:
             row["removes"] = [
@@ -528,10 +530,10 @@ def stages_of(dataset: str) -> dict[str, Stage]:
             )
             stages[f"rivals-{name}"] = Stage(
                 functools.partial(rivals, dataset=dataset, network=name),
-                ("explained_clips", "seed"),
-                ("files", *trained, f"explain-{name}", f"search-{name}"),
+                (*chosen, "mask_method", "mask_iterations", "mask_lr"),
+                ("files", *trained, f"search-{name}"),
                 judges,
-                (chosen_clips, observer_of, function_of),
+                (chosen_clips, masks_by, observer_of, function_of),
             )
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)
     stages["compare"] = Stage(compare, ("seed",), seen)
