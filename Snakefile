@@ -19,6 +19,8 @@ study.require_truth()
 
 BUILD = f"_build/{dataset}/{study.name}"
 CHAPTERS = sorted(glob_wildcards("notebooks/{name,[0-9]+_.*}.md").name)
+ON_NO_DATA = ["07_errata"]  # about the paper and its code: takes no data set and needs no stage
+STUDY = [name for name in CHAPTERS if name not in ON_NO_DATA]
 CODE = sorted(str(p) for s in ("py", "js", "css") for p in Path("vidlib").rglob(f"*.{s}"))
 
 # glibc returns every large tensor to the system and asks for it again: C-LSTM takes twice as long.
@@ -39,12 +41,13 @@ stages = [
     for name, one in studies.items()
     for stage in (["intervene"] if name.startswith("cue-") else one.main_stages)
 ]
-# The pages: data set and source of each.
-pages = {name: (dataset, f"notebooks/{name}.md") for name in CHAPTERS}
+# The pages: data set, where there is one, and source of each.
+pages = {name: (dataset, f"notebooks/{name}.md") for name in STUDY}
+pages |= {name: (None, f"notebooks/{name}.md") for name in ON_NO_DATA}
 with_code = (p for p in sorted(Path("book").glob("*.md")) if "```{code-cell}" in p.read_text())
 pages |= {page.stem: (dataset, str(page)) for page in with_code}
 if "kth-mini" in beside:
-    pages |= {f"kth-mini/{name}": ("kth-mini", f"notebooks/{name}.md") for name in CHAPTERS[1:]}
+    pages |= {f"kth-mini/{name}": ("kth-mini", f"notebooks/{name}.md") for name in STUDY[1:]}
 
 
 def done(name, stage):
@@ -110,7 +113,7 @@ for page, (name, source) in pages.items():
         params:
             build=BUILD,
             page=page,
-            flags=parameters(name),
+            flags=parameters(name) if name else "",
         threads: 2
         shell:
             "python book/execute.py {input.source} {params.build} {params.page} {params.flags}"

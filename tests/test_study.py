@@ -466,7 +466,7 @@ def test_snakemake_runs_what_an_edit_concerns_and_nothing_else(smoke_study, copy
 
     chapters = sorted(path.stem for path in (ROOT / "notebooks").glob("*.md"))
     pages = {f"page_{name}" for name in (*chapters, "index", "gallery")}
-    pages |= {f"page_kth_mini_{name}" for name in chapters[1:]}
+    pages |= {f"page_kth_mini_{name}" for name in chapters[1:6]}
     assert would_run() == set()
 
     def after(file, old, new):
