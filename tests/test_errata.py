@@ -10,9 +10,10 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import nn
 
 from vidlib.compare import drops, paper
-from vidlib.explain import perturb, reverse
+from vidlib.explain import freeze, learn_masks, perturb
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,38 +31,6 @@ def functions():
 
 CHAPTER = functions()
 MASKS = arrays(np.float64, st.integers(3, 12), elements=st.sampled_from([0.0, 0.05, 0.2, 0.5, 0.9]))
-
-
-def reversed_by_hand(frames, mask):
-    """Swap the pairs of each run above 0.1, both blended by the first one's mask value."""
-    shown, t = list(frames), 0
-    while t < len(mask):
-        stop = t
-        while stop < len(mask) and mask[stop] > 0.1:
-            stop += 1
-        for k in range((stop - t) // 2):
-            i, j = t + k, stop - 1 - k
-            shown[i] = (1 - mask[i]) * frames[i] + mask[i] * frames[j]
-            shown[j] = (1 - mask[i]) * frames[j] + mask[i] * frames[i]
-        t = max(stop, t + 1)
-    return shown
-
-
-@settings(deadline=None)
-@given(MASKS)
-def test_the_programs_reverse_by_the_first_half(mask):
-    frames = np.arange(len(mask)) ** 2.0
-    matrix = CHAPTER["reverse_by_first_half"](torch.from_numpy(mask)[None])
-    assert (matrix[0] @ torch.from_numpy(frames)).tolist() == pytest.approx(
-        reversed_by_hand(frames, mask)
-    )
-
-
-def test_on_masks_of_zeros_and_ones_programs_and_text_reverse_alike():
-    masks = torch.tensor([[0, 0, 1, 1, 1, 0, 1, 1.0], [1, 1, 1, 1, 0, 0, 0, 1]])
-    clips = torch.rand(2, 3, 8, 2, 2)
-    theirs = perturb(clips, CHAPTER["reverse_by_first_half"](masks))
-    torch.testing.assert_close(theirs, perturb(clips, reverse(masks)))
 
 
 @settings(deadline=None)
@@ -99,6 +68,22 @@ def test_the_programs_start_from_the_first_window_that_fails(frames):
         by_hand = start_by_hand(lambda mask, row=row: 1 - row @ mask / row.sum(), frames)
         assert window == by_hand
     assert len({tuple(window) for window in found}) > 3
+
+
+def test_they_start_where_the_papers_procedure_starts():
+    torch.manual_seed(0)
+    clips = torch.randn(24, 1, 16, 2, 2)
+    net = nn.Sequential(nn.Conv3d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(384, 3))
+    net.requires_grad_(False)
+    learned = learn_masks(net, clips, procedure="paper", iterations=0)
+
+    def scores(masks):
+        logits = net(perturb(clips, freeze(masks)))
+        return logits.softmax(1).gather(1, learned.targets[:, None]).squeeze(1)
+
+    start = CHAPTER["published_start"](scores, len(clips))
+    assert start.tolist() == learned.start.tolist()
+    assert len({tuple(window) for window in start.tolist()}) > 2
 
 
 def test_a_clip_that_freezing_does_not_touch_starts_from_the_smallest_window():
