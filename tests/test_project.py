@@ -33,7 +33,7 @@ ROOMS = [
     "variants",
     "training",
 ]
-ROOMS += ["explain", "compare", "stages", "study", "__main__"]
+ROOMS += ["explain", "own", "compare", "stages", "study", "__main__"]
 MAY_IMPORT = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
 MAY_IMPORT["show"] = {*MAY_IMPORT["compare"], "show"}
 

@@ -18,6 +18,7 @@ import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -357,19 +358,22 @@ def open_study(
     profile: str = "quick",
     overrides: dict[str, object] | None = None,
     *,
+    besides: Collection[str] = (),
     runs: Path | None = None,
     data: Path | None = None,
 ) -> Study:
     """Return the study of a data set at a profile; its parameters are all checked here.
 
     overrides: values for any fields of `vidlib.profiles.Profile`. In a notebook that papermill
-    runs, the parameters it injects count as overrides too. runs: where results lie, by default
-    what the environment variable VIDLIB_RUNS says, or runs/ in the repository. data: where the
-    folders of the original data sets lie, something and kth, by default what VIDLIB_DATA says, or
-    data/. Raises ValueError, before any work, for an unknown name or an impossible value, and
-    FileNotFoundError for an original data set that is not there, saying how to get it.
+    runs, the parameters it injects count as overrides too, but for those of the notebook itself,
+    which ``besides`` names. runs: where results lie, by default what the environment variable
+    VIDLIB_RUNS says, or runs/ in the repository. data: where the folders of the original data sets
+    lie, something and kth, by default what VIDLIB_DATA says, or data/. Raises ValueError, before
+    any work, for an unknown name or an impossible value, and FileNotFoundError for an original data
+    set that is not there, saying how to get it.
     """
-    extra = {k: v for k, v in injected().items() if k not in ("dataset", "profile", "overrides")}
+    own = {"dataset", "profile", "overrides", *besides}
+    extra = {name: value for name, value in injected().items() if name not in own}
     runs = runs or os.environ.get("VIDLIB_RUNS") or ROOT / "runs"
     data = data or os.environ.get("VIDLIB_DATA") or ROOT / "data"
     return Study(dataset, profile, {**extra, **(overrides or {})}, runs, data)

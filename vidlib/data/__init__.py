@@ -19,6 +19,7 @@ from vidlib.data.video import (
     promised_frames,
     read_clip,
     sample_frames,
+    video_geometry,
     write_avi,
     write_webm,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "sample_frames",
     "stream_clips",
     "to_network",
+    "video_geometry",
     "write_avi",
     "write_webm",
 ]

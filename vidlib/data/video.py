@@ -20,6 +20,7 @@ import numpy as np
 
 # Forced by suffix, so that what merely calls itself .webm (a playlist, say) is not followed.
 FORMATS = {".webm": "webm", ".avi": "avi"}
+NO_VIDEOS = ("tty",)  # text, of which FFmpeg would draw pictures
 MOST_PIXELS = 4096 * 4096
 MOST_SECONDS = 60  # of decoding one file: a damaged one may claim to be endless
 
@@ -94,7 +95,7 @@ def _opened(path: Path) -> Iterator[tuple]:
         if not path.stat().st_size:
             raise VideoError(f"{path}: is empty; fetch the file again")
         with av.open(str(path), format=form, metadata_errors="replace") as container:
-            if not container.streams.video:
+            if not container.streams.video or container.format.name in NO_VIDEOS:
                 raise VideoError(f"{path}: holds no video stream; replace the file")
             stream = container.streams.video[0]
             if stream.codec_context is None:
@@ -129,6 +130,33 @@ def promised_frames(path: Path) -> int:
     """
     with _opened(Path(path)) as (container, stream):
         return _promise(container, stream)
+
+
+class Geometry(NamedTuple):
+    """How the pictures of a video are to be seen.
+
+    height, width: upright, in pixels. turns: quarter turns anticlockwise, 0 to 3, that bring a
+    decoded picture upright: telephones store pictures as the sensor lies, and say how to turn them.
+    """
+
+    height: int
+    width: int
+    turns: int
+
+
+def video_geometry(path: Path) -> Geometry:
+    """Return how the pictures of a video are to be seen; two of them are decoded.
+
+    Raises `VideoError` where the file is no video: cannot be opened or decoded, or a still picture.
+    """
+    path = Path(path)
+    with _opened(path) as (container, stream):
+        frames = [frame for frame, _ in itertools.islice(_frames(path, container.demux(stream)), 2)]
+    if len(frames) < 2:
+        raise VideoError(f"{path}: holds {len(frames)} frames, so is no video; give another")
+    turns = round(frames[0].rotation / 90) % 4
+    sides = (frames[0].height, frames[0].width)
+    return Geometry(*(sides[::-1] if turns % 2 else sides), turns)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from vidlib.models.i3d import I3D
 from vidlib.models.kinetics import (
     WeightsError,
     download_kinetics_i3d,
+    has_kinetics_weights,
     kinetics_classes,
     load_kinetics_i3d,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "I3D",
     "WeightsError",
     "download_kinetics_i3d",
+    "has_kinetics_weights",
     "kinetics_classes",
     "layer_costs",
     "load_kinetics_i3d",

@@ -152,6 +152,15 @@ def _cache_folder(cache: Path | None) -> Path:
     return Path(cache or os.environ.get("VIDLIB_CACHE") or Path.home() / ".cache/vidlib")
 
 
+def _cache_file(folder: Path, sha256: str) -> Path:
+    return folder / f"i3d-kinetics-{sha256[:16]}.safetensors"
+
+
+def has_kinetics_weights(cache: Path | None = None) -> bool:
+    """Tell whether the weights that `download_kinetics_i3d` fetches lie in the cache."""
+    return _cache_file(_cache_folder(cache), ARRAYS_SHA256).is_file()
+
+
 def _cached(path: Path) -> dict[str, Tensor] | None:
     """Return a cached state dict; None where it is absent or damaged, and to be made again."""
     try:
@@ -185,7 +194,7 @@ def load_kinetics_i3d(
     network, folder = I3D(**ORIGINAL | arguments), _cache_folder(cache)
     content = None if weights is None else _content(Path(weights))
     key = ARRAYS_SHA256 if content is None else hashlib.sha256(content).hexdigest()
-    path = folder / f"i3d-kinetics-{key[:16]}.safetensors"
+    path = _cache_file(folder, key)
     state, source = _cached(path), path
     is_new = state is None
     if is_new and content is None:

@@ -1,6 +1,6 @@
 """The figures that more than one chapter shows, drawn from the study's own tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from vidlib.compare.explanations import bootstrap_interval
 from vidlib.data.clips import Clips, to_network
+from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import freeze, perturb
 from vidlib.show.chart import COLOURS, Chart, chart
 from vidlib.show.player import Player, Row, overlay, player, upscale
@@ -18,10 +19,10 @@ TITLES = {"i3d": "I3D", "clstm": "C-LSTM"}
 SHOWN = 112  # pixels of the longer side of a clip in a player
 
 
-def enlarged(clip: np.ndarray) -> np.ndarray:
-    """Return (T, H, W, 3) uint8 frames resized so that the longer side is `SHOWN`."""
+def enlarged(clip: np.ndarray, side: int = SHOWN) -> np.ndarray:
+    """Return (T, H, W, 3) uint8 frames resized so that the longer side is `side`."""
     height, width = clip.shape[1:3]
-    scale = SHOWN / max(height, width)
+    scale = side / max(height, width)
     return upscale(clip, (round(height * scale), round(width * scale)))
 
 
@@ -52,6 +53,30 @@ def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = N
     return player(rows, caption=caption)
 
 
+def explanation_row(
+    title: str,
+    frames: np.ndarray,
+    mask: np.ndarray,
+    *,
+    saliency: np.ndarray | None = None,
+    perturbation: Perturbation = freeze,
+    perturbed: str = "frozen",
+    scores: Mapping[str, str | float],
+    side: int = SHOWN,
+) -> Row:
+    """Return a network's view of a clip: original, Grad-CAM, perturbed; with mask and scores.
+
+    frames: (T, H, W, 3) uint8. mask: (T,) in [0, 1]. saliency: (T, H, W) in [0, 1]; without it that
+    column is left out. perturbed: the title of the last column. side: the longer, in pixels.
+    """
+    columns = {"original": enlarged(frames, side)}
+    if saliency is not None:
+        grey = np.repeat(np.rint(saliency * 255).astype(np.uint8)[..., None], 3, axis=-1)
+        columns["Grad-CAM"] = overlay(columns["original"], enlarged(grey, side)[..., 0] / 255)
+    columns[perturbed] = enlarged(frames_after(frames, mask, perturbation), side)
+    return Row(title, columns, mask, scores)
+
+
 def explanation_player(study, position: int, *, autoplay: bool = False) -> Player:
     """Return original, Grad-CAM and frozen clip of both networks, with mask line and scores.
 
@@ -60,22 +85,17 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Playe
     the true class, and P, the guess.
     """
     clips = study.explained()
-    frames = enlarged(clips.frames[position])
     rows = []
     for network, title in TITLES.items():
         told = study.table(f"explain-{network}", "clips").iloc[position]
         arrays = study.arrays(f"explain-{network}", "arrays")
-        saliency = enlarged(np.repeat(arrays["saliency"][position][..., None], 3, axis=-1))[..., 0]
-        frozen = enlarged(frames_after(clips.frames[position], arrays["mask"][position]))
         scores = {name: float(told[name]) for name in ("OS", "FS", "RS")}
         if told["guess"] != told["label"]:
             scores |= {"CS": float(told["CS"]), "P": short(clips.names[told["guess"]])}
-        columns = {
-            "original": frames,
-            "Grad-CAM": overlay(frames, saliency / 255),
-            "frozen": frozen,
-        }
-        rows.append(Row(title, columns, arrays["mask"][position], scores))
+        saliency, mask = arrays["saliency"][position] / 255, arrays["mask"][position]
+        rows.append(
+            explanation_row(title, clips.frames[position], mask, saliency=saliency, scores=scores)
+        )
     label = clips.index["label_name"].iloc[position]
     caption = f"{label}: clip {clips.index['clip_id'].iloc[position]} of the validation split."
     return player(rows, caption=caption, autoplay=autoplay)

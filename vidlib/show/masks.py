@@ -96,11 +96,13 @@ def learning_chart(path: np.ndarray, losses: np.ndarray, name: str) -> Chart:
     )
 
 
-def landscape_chart(landscape: np.ndarray, name: str, mask: np.ndarray | None = None) -> Chart:
+def landscape_chart(
+    landscape: np.ndarray, name: str, mask: np.ndarray | None = None, doing: str = "freezing"
+) -> Chart:
     """Return the score that remains, (T, T), by first and last frame of the perturbed stretch.
 
     NaN where none was tried; first and last frames that no stretch has are left out. mask: (T,), of
-    which the stretch from the first to the last frame above 0.5 is marked.
+    which the stretch from the first to the last frame above 0.5 is marked. doing: what perturbs.
     """
     firsts, lasts = (np.flatnonzero(~np.isnan(landscape).all(axis)) for axis in (1, 0))
     fig = go.Figure(
@@ -117,8 +119,8 @@ def landscape_chart(landscape: np.ndarray, name: str, mask: np.ndarray | None = 
     )
     first, last = np.unravel_index(np.nanargmin(landscape), landscape.shape)
     alt = (
-        f"Score of a clip of {short(name)} by frozen stretch; it is least for frames "
-        f"{first + 1} to {last + 1}."
+        f"Score of a clip of {short(name)} by the stretch that {doing} acts on; it is least for "
+        f"frames {first + 1} to {last + 1}."
     )
     on = np.flatnonzero(mask > 0.5) if mask is not None else []
     if len(on):
@@ -137,7 +139,8 @@ def landscape_chart(landscape: np.ndarray, name: str, mask: np.ndarray | None = 
         alt += f" The mask reaches from frame {on[0] + 1} to {on[-1] + 1}."
     fig.update_xaxes(title_text="first frame")
     fig.update_yaxes(title_text="last frame", scaleanchor="x")
-    fig.update_layout(title_text=f"Freezing: {short(name)}", height=460)
+    title = f"{doing.capitalize().replace('_', ' ')}: {short(name)}"
+    fig.update_layout(title_text=title, height=460)
     return chart(fig, alt=alt)
 
 
