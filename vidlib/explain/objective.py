@@ -74,12 +74,10 @@ class Objective:
         values = softmax(logits) if self.score == "softmax" else logits
         return values.gather(1, targets[:, None]).squeeze(1)
 
-    def __call__(
-        self, shown: Tensor, targets: Tensor, masks: Tensor, matrices: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, clips: Tensor, targets: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Return loss and score, both (N,), of clips (N, C, T, H, W) under masks (N, T)."""
-        matrices = self.perturbation(masks) if matrices is None else matrices
-        score = self._followed(logits_of(self.model, perturb(shown, matrices)), targets)
+        shown = perturb(clips, self.perturbation(masks))
+        score = self._followed(logits_of(self.model, shown), targets)
         return penalty(masks, *self.weights) + score, score
 
     @torch.no_grad()
