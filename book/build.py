@@ -158,10 +158,12 @@ def _rerun_box(chapter: str, metadata: dict) -> dict:
     run = metadata["papermill"]
     given = [f"-p {name} {shlex.quote(str(value))}" for name, value in run["parameters"].items()]
     command = " \\\n    ".join([f"papermill notebooks/{chapter}.ipynb out.ipynb", *given])
+    stages = ""
+    if "dataset" in run["parameters"]:
+        stages = "; its stages, made first where they are missing, took [longer](/book/profiles)"
     text = (
         f":::{{admonition}} Re-run this chapter\n:class: rerun\n```bash\n{command}\n```\n"
-        f"This is how the page was made, in {run['duration']:.0f} seconds; its stages, which are "
-        "made first where they are missing, took [longer](/book/profiles).\n:::\n"
+        f"This is how the page was made, in {run['duration']:.0f} seconds{stages}.\n:::\n"
     )
     return {"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": text}
 
