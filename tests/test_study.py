@@ -366,7 +366,7 @@ def test_rivals_freeze_as_many_frames_as_the_mask(smoke_study, network):
     length = clips.shape[2]
     passes = table["passes"].groupby("method").mean()
     assert passes["occlusion"] == length + 1  # the clip itself, and each frame of it
-    assert passes["random masks"] == 128 + 1
+    assert passes["random masks"] == 64 + 1
 
 
 def test_both_networks_explain_the_same_clips(smoke_study):

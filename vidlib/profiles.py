@@ -49,9 +49,9 @@ class Profile:
     mask_l1: float = 0.01
     mask_tv: float = 0.02
     mask_method: str = "find"
-    mask_iterations: int = 100
+    mask_iterations: int = 60
     mask_lr: float = 0.2
-    searched_clips: int = 8
+    searched_clips: int = 6
     gate_epochs: int = 7
     gate_batch_size: int = 16
     gate_lr: float = 4e-3

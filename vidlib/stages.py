@@ -377,9 +377,9 @@ def rivals(p, inputs, folder: Path, dataset: str, network: str) -> None:
     ways = {
         "temporal mask": lambda net, x: masks_by(p, net, x).mask,
         "occlusion": attribution.occlusion,
-        "integrated gradients": attribution.integrated_gradients,
-        "random masks": functools.partial(attribution.random_masks, masks=128, seed=p.seed),
-        "best crop": functools.partial(attribution.discriminative_crop, shortest=4),
+        "integrated gradients": functools.partial(attribution.integrated_gradients, steps=32),
+        "random masks": functools.partial(attribution.random_masks, masks=64, seed=p.seed),
+        "best crop": functools.partial(attribution.discriminative_crop, shortest=x.shape[2] // 4),
     }
     masks, passes = {}, {}
     for name, way in ways.items():
