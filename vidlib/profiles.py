@@ -130,7 +130,7 @@ KTH_LARGE = {"size": (120, 160), "clstm_strides": (2, 2), "i3d_epochs": 30}
 PROFILES = {
     "smoke": {
         "something": SMOKE,
-        "kth": replace(SMOKE, **KTH, size=(36, 48), clstm_strides=(2, 1)),
+        "kth": replace(SMOKE, **KTH, size=(36, 48), clstm_strides=(2, 1), searched_clips=1),
     },
     "quick": {
         "something": QUICK,
