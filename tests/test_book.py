@@ -134,6 +134,21 @@ def test_the_first_page_shows_a_mask_to_drag_without_scrolling(visit, size):
 
 
 @pytest.mark.browser
+def test_the_first_page_plays_at_once_unless_less_motion_is_wanted(visit):
+    frame = """() => Number(document.querySelector("temporal-mask-scrubber").firstChild
+        .shadowRoot.querySelector("input[type=range]").value)"""
+    page = visit(f"{TOC['root']}.html")
+    wait_until_drawn(page)
+    start = page.evaluate(frame)
+    page.wait_for_function(f"start => ({frame})() !== start", arg=start)
+    still = visit(f"{TOC['root']}.html", reduced_motion="reduce")
+    wait_until_drawn(still)
+    start = still.evaluate(frame)
+    still.wait_for_timeout(800)
+    assert still.evaluate(frame) == start
+
+
+@pytest.mark.browser
 def test_the_first_page_answers_with_the_networks_score(visit, smoke_study):
     page = visit(f"{TOC['root']}.html")
     wait_until_drawn(page)
