@@ -160,10 +160,13 @@ def _rerun_box(chapter: str, metadata: dict) -> dict:
     command = " \\\n    ".join([f"papermill notebooks/{chapter}.ipynb out.ipynb", *given])
     stages = ""
     if "dataset" in run["parameters"]:
-        stages = "; its stages, made first where they are missing, took [longer](/book/profiles)"
+        stages = (
+            " Stages that it needs and does not find are made first: "
+            "[how long they take](/book/profiles)."
+        )
     text = (
         f":::{{admonition}} Re-run this chapter\n:class: rerun\n```bash\n{command}\n```\n"
-        f"This is how the page was made, in {run['duration']:.0f} seconds{stages}.\n:::\n"
+        f"This is how the page was made, in {run['duration']:.0f} seconds.{stages}\n:::\n"
     )
     return {"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": text}
 
