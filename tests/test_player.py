@@ -6,11 +6,13 @@ from html.parser import HTMLParser
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from browser import serve, watch
 from PIL import Image
 
-from vidlib.show import Player, Row, overlay, player, upscale
+from vidlib.data.clips import Clips, Frames
+from vidlib.show import Player, Row, clips_player, overlay, player, upscale
 
 FRAMES = 16
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked=1'>\"&"
@@ -384,3 +386,18 @@ def test_hostile_text_stays_text(show):
     assert page.evaluate("window.hacked") is None
     assert page.locator("figcaption").inner_text() == HOSTILE
     assert page.locator("dd").inner_text() == HOSTILE
+
+
+def test_clips_of_one_title_are_all_shown_and_numbered():
+    names = ["Moving something up"] * 5 + ["Burying it"]
+    index = pd.DataFrame({"label": [45] * 5 + [4], "label_name": names})
+    frames = np.random.default_rng(0).integers(0, 255, (6, 4, 8, 8, 3), np.uint8)
+    clips = Clips(index, Frames(frames.__getitem__, np.arange(6), frames.shape[1:]), [4, 45])
+    shown = clips_player(clips, caption="some").figure["rows"]
+    titles = [[column["title"] for column in row["columns"]] for row in shown]
+    assert titles == [
+        [f"Moving it up ({k})" for k in (1, 2, 3, 4)],
+        ["Moving it up (5)", "Burying it"],
+    ]
+    given = clips_player(clips, caption="some", titles=pd.Series(list("abcdea"))).figure["rows"]
+    assert [column["title"] for column in given[0]["columns"]] == ["a (1)", "b", "c", "d"]

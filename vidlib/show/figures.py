@@ -46,9 +46,16 @@ def frames_after(frames: np.ndarray, mask: np.ndarray, perturbation=freeze) -> n
 
 
 def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = None) -> Player:
-    """Return a figure in which clips play side by side, in step, four to a row."""
-    titles = titles or [short(name) for name in clips.index["label_name"]]
-    columns = [(t, enlarged(f)) for t, f in zip(titles, clips.frames, strict=True)]
+    """Return a figure in which clips play side by side, in step, four to a row.
+
+    titles: above each, by default its class in short; those of several clips are numbered.
+    """
+    titles = list(clips.index["label_name"].map(short) if titles is None else titles)
+    named = [
+        f"{title} ({titles[:i].count(title) + 1})" if titles.count(title) > 1 else title
+        for i, title in enumerate(titles)
+    ]
+    columns = [(t, enlarged(f)) for t, f in zip(named, clips.frames, strict=True)]
     rows = [Row("", dict(columns[i : i + 4])) for i in range(0, len(columns), 4)]
     return player(rows, caption=caption)
 
