@@ -235,6 +235,13 @@ def test_the_figure_is_said_in_words():
     )
 
 
+def test_one_frame_is_said_in_the_singular():
+    scores = np.full((FRAMES, FRAMES), np.nan)
+    scores[3, 3] = 0.25
+    said = scrubber_figure(coded(), [answers(landscapes={"freeze": scores})], caption="c").text
+    assert said.endswith("0.250 with frame 4 perturbed by freeze.")
+
+
 class Tags(HTMLParser):
     def __init__(self, text):
         super().__init__()
@@ -627,7 +634,7 @@ def test_the_landscape_is_clicked_and_dragged(still):
     first, last = state(still)["window"]
     assert first == last
     label = still.locator("svg.map").get_attribute("aria-label")
-    assert label.endswith(f"chosen: frames {first + 1}")
+    assert label.endswith(f"chosen: frame {first + 1}")
 
 
 @pytest.mark.browser

@@ -80,9 +80,9 @@ class Landscape {
   }
 
   #square(window, score) {
-    const words = `frames ${window[0] + 1} to ${window[1] + 1}: ${score.toFixed(3)}`;
+    const frames = perturbedFrames(maskOf(window, window[1] + 1));
     return make("rect", { class: "window", ...this.#corner(window), width: this.side,
-      height: this.side, fill: colourOf(score) }, make("title", {}, words));
+      height: this.side, fill: colourOf(score) }, make("title", {}, `${frames}: ${score.toFixed(3)}`));
   }
 
   #windowAt(event) {

@@ -89,7 +89,8 @@ const perturbedFrames = (mask) => {
   });
   if (!runs.length) return "no frame";
   const spans = runs.map(([a, b]) => (a === b ? `${a + 1}` : `${a + 1} to ${b + 1}`));
-  return `frames ${spans.join(", ")}`;
+  const single = runs.length === 1 && runs[0][0] === runs[0][1];
+  return `${single ? "frame" : "frames"} ${spans.join(", ")}`;
 };
 
 const lessMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -223,7 +223,8 @@ def _in_words(figure: dict) -> str:
         for name, table in network["tables"].items():
             first, last = figure["windows"][table["best"]]
             score = table["scores"][table["best"]]
-            left.append(f"{score:.3f} with frames {first + 1} to {last + 1} perturbed by {name}")
+            which = f"frame {first + 1}" if first == last else f"frames {first + 1} to {last + 1}"
+            left.append(f"{score:.3f} with {which} perturbed by {name}")
         said.append(
             f"{network['title']}'s score for {network['guess']} is {network['score']:.3f} on the "
             f"untouched clip, {', '.join(left)}."
