@@ -79,6 +79,7 @@ def watch(page: Page, address: str) -> list[str]:
 
     page.on("pageerror", lambda error: problems.append(f"page error: {error}"))
     page.on("request", lambda request: note_request(request.url))
+    page.on("websocket", lambda socket: note_request(socket.url.replace("ws", "http", 1)))
     page.on("response", lambda response: note_response(response.status, response.url))
     page.on(
         "console",

@@ -24,7 +24,7 @@
     async connectedCallback() {
       if (this.#theme) return;
       const colour = () => getComputedStyle(this).color;
-      const { layout, ...figure } = JSON.parse(this.dataset.figure);
+      const { layout, config, ...figure } = JSON.parse(this.dataset.figure);
       this.#theme = new MutationObserver(() => {
         if (this.hasAttribute("ready")) window.Plotly.relayout(box, { "font.color": colour() });
       });
@@ -32,7 +32,9 @@
       box.style.height = `${layout.height}px`;
       this.replaceChildren(box);
       const { newPlot } = await plotly();
-      await newPlot(box, { ...figure, layout: { ...layout, font: { ...layout.font, color: colour() } } });
+      const font = { ...layout.font, color: colour() };
+      await newPlot(box, {
+        ...figure, layout: { ...layout, font }, config: { ...config, responsive: true } });
       this.setAttribute("ready", "");
       this.#theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     }

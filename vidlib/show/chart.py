@@ -39,7 +39,9 @@ TEMPLATE = go.layout.Template(
         },
     }
 )
-CONFIG = {"responsive": True, "displaylogo": False}
+# Not "responsive": chart.js says so for the book; in JupyterLab, which resizes charts of itself, it
+# takes all their height.
+CONFIG = {"displaylogo": False}
 
 
 @dataclass(frozen=True)

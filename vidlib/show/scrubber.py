@@ -64,6 +64,7 @@ class Scrubber(widgets.VBox):
             description="clip",
         )
         self.network = widgets.ToggleButtons(options=list(self.networks), description="network")
+        self.network.add_class("widget-inline-hbox")  # its label before it, as the others' are
         classes = [short(self.clips.names[label]) for label in self.clips.classes]
         self.target = widgets.Dropdown(
             options=[(name, k) for k, name in enumerate(classes)], description="class"
