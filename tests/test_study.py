@@ -166,8 +166,10 @@ def test_imports_are_followed_at_any_depth():
 
     assert set(module_hashes([stage], ("vidlib.models.i3d",), ROOT / "vidlib")) == {
         "vidlib.explain.masks",
+        "vidlib.explain.objective",
         "vidlib.explain.perturb",
         "vidlib.explain.scores",
+        "vidlib.explain.windows",
         "vidlib.models.i3d",
     }
 
@@ -465,7 +467,9 @@ def test_snakemake_runs_what_an_edit_concerns_and_nothing_else(smoke_study, copy
         return jobs(snakemake("--dry-run", "book", cwd=copy, profile="smoke").stdout)
 
     chapters = sorted(path.stem for path in (ROOT / "notebooks").glob("*.md"))
-    pages = {f"page_{name}" for name in (*chapters, "index", "gallery")}
+    others = [p.stem for p in (ROOT / "book").glob("*.md") if "```{code-cell}" in p.read_text()]
+    assert {"index", "gallery", "add_network"} <= set(others)
+    pages = {f"page_{name}" for name in (*chapters, *others)}
     pages |= {f"page_kth_mini_{name}" for name in chapters[1:6]}
     assert would_run() == set()
 
@@ -487,7 +491,10 @@ def test_snakemake_runs_what_an_edit_concerns_and_nothing_else(smoke_study, copy
     trained = {
         f"stage_{other}{stage}"
         for other in ("", "kth_mini_")
-        for stage in ("train_clstm", "evaluate_clstm", "explain_clstm", "compare")
+        for stage in (
+            *(f"{step}_clstm" for step in ("train", "evaluate", "explain", "search", "rivals")),
+            "compare",
+        )
     }
     edited = after("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()")
     # The stage that stands after kth-mini's last is looked at again, and found current.

@@ -77,6 +77,7 @@ SMOKE = replace(
     batch_size=2,
     explained_clips=1,
     searched_clips=2,
+    mask_method="corrected",  # the best mask of networks that know so little would be none
     mask_iterations=8,
     gate_epochs=1,
     gate_batch_size=8,
