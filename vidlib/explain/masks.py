@@ -22,7 +22,7 @@ START_LOGIT = 5.0  # of frames inside the start window; outside it is the negati
 PATIENCE = 20  # steps in which the least loss has to fall by
 LEAST_FALL = 1e-4  # this, or the clip is done
 # Few steps have to be large ones, and begin where the sigmoid still has a slope.
-POLISHING = {"iterations": 15, "lr": 1.0}
+POLISHING = {"iterations": 30, "lr": 0.5}
 POLISHED_LOGIT = 3.0
 
 
