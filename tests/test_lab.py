@@ -20,7 +20,7 @@ from browser import watch
 from conftest import ROOT
 
 from vidlib.explain import PERTURBATIONS, perturb, score_clips
-from vidlib.show import TITLES
+from vidlib.show import TITLES, most_harmed
 
 CHAPTER = "notebooks/05_temporal_masks"
 LONG = 600_000  # milliseconds that a busy machine may take for what takes it seconds
@@ -184,7 +184,11 @@ def test_all_cells_ran_and_the_source_is_kept(lab, server):
 
 
 @pytest.mark.browser
-def test_values_and_an_end_are_dragged(lab, answer):
+def test_values_and_an_end_are_dragged(lab, answer, smoke_study):
+    position = most_harmed(smoke_study)  # or a network that knows little may not mind
+    lab.scrubber.locator("select").first.select_option(index=position)
+    label = smoke_study.explained().index["label_name"].iloc[position]
+    lab.figure.get_by_text(label).first.wait_for()
     before = answer()
     lab.figure.scroll_into_view_if_needed()
     mouse = lab.page.mouse
