@@ -7,6 +7,7 @@
 # vidlib.study owns what is current: a stage's mark has the hash of all it depends on in its name, so
 # that a stage whose mark is there is not run again; one that is run finds what is made already.
 
+import json
 import os
 import shlex
 from vidlib.models import has_kinetics_weights
@@ -63,11 +64,13 @@ def flags(name):
 
 
 def parameters(page, name):
+    if name is None:
+        return "'{}'"
     given = {"dataset": name, "profile": profile, **studies[name].overrides}
     # Real footage wants weights that were fetched; without them, and in tests, I3D stands in.
     if page.startswith("08_") and (profile == "smoke" or not has_kinetics_weights()):
         given["model"] = "i3d"
-    return shlex.join([word for k, v in given.items() for word in ("-p", k, str(v))])
+    return shlex.quote(json.dumps(given))
 
 
 rule book:
@@ -104,7 +107,7 @@ for before, (name, stage) in zip([None, *stages], stages):
 
 for page, (name, source) in pages.items():
 
-    # Cheap: whatever is heavy has been made by the stages.
+    # Cheap: whatever is heavy has been made by the stages. Several at a time, after all of them.
     rule:
         name:
             f"page_{page}".replace("/", "_").replace("-", "_")
@@ -112,13 +115,13 @@ for page, (name, source) in pages.items():
             "book/execute.py",
             source=source,
             code=CODE,
-            stages=[done(of, stage) for of, stage in stages if name in (of, dataset)],
+            stages=[done(*stage) for stage in stages] if name else [],
         output:
             f"{BUILD}/notebooks/{page}.ipynb",
         params:
             build=BUILD,
             page=page,
-            flags=parameters(page, name) if name else "",
-        threads: 2
+            given=parameters(page, name),
+        threads: 1 if name else 2  # what waits for no stage is not to run beside one
         shell:
-            "python book/execute.py {input.source} {params.build} {params.page} {params.flags}"
+            "python book/execute.py {input.source} {params.build} {params.page} {params.given}"

@@ -1,30 +1,38 @@
-"""Execute one page: ``python book/execute.py SOURCE.md BUILD PAGE -p profile quick ...``.
+"""Execute one page: ``python book/execute.py SOURCE.md BUILD PAGE '{"profile": "quick"}'``.
 
-The MyST source becomes a notebook, papermill runs it with the parameters that follow, and what
-comes out appears as ``BUILD/notebooks/PAGE.ipynb`` once all of it has run; a run that failed
-stays, with its error, in ``BUILD/running/``. Pages that are executed at the same time wait for each
-other: kernels that start together fight for cores and, at times, for ports.
+The MyST source becomes a notebook, papermill runs it with those parameters, and what comes out
+appears as ``BUILD/notebooks/PAGE.ipynb`` once all of it has run; a run that failed stays, with its
+error, in ``BUILD/running/``.
 """
 
+import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
-from filelock import FileLock
+import jupytext
+from papermill import execute_notebook
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
-source, build, page, parameters = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
+source, build, page, parameters = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 plain, running, done = (
     build / folder / f"{page}.ipynb" for folder in ("sources", "running", "notebooks")
 )
 for path in (plain, running, done):
     path.parent.mkdir(parents=True, exist_ok=True)
-module = [sys.executable, "-m"]
-convert = [*module, "jupytext", "--quiet", "--to", "ipynb", "-o", plain, source]
-execute = [*module, "papermill", "--no-progress-bar", "--cwd", "notebooks", *parameters]
-with FileLock(build / "running.lock"):
-    for command in (convert, [*execute, plain, running]):
-        result = subprocess.run(command)
-        if result.returncode:
-            sys.exit(f"{source} did not run through: see above, and {running}")
-    os.replace(running, done)
+jupytext.write(jupytext.read(source), plain)
+try:
+    execute_notebook(
+        plain,
+        running,
+        json.loads(parameters),
+        cwd="notebooks",
+        progress_bar=False,
+        start_timeout=300,
+        # Kernels that start at the same time must not choose the same network ports.
+        config=Config(KernelManager={"transport": "ipc"}),
+    )
+except PapermillExecutionError as error:
+    sys.exit(f"{error}\n{source} did not run through: see above, and {running}")
+os.replace(running, done)

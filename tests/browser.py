@@ -1,4 +1,4 @@
-"""Chromium for tests: find it, serve a folder to it, and note whatever goes wrong in a page."""
+"""Pages in tests: a Chromium, a folder served to it, what goes wrong there, what HTML says."""
 
 import functools
 import os
@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -88,3 +89,19 @@ def watch(page: Page, address: str) -> list[str]:
         ),
     )
     return problems
+
+
+class Tags(HTMLParser):
+    """The names of all tags in HTML, and the value of the last attribute of one name."""
+
+    def __init__(self, text: str, attribute: str):
+        super().__init__()
+        self.attribute = attribute
+        self.tags: list[str] = []
+        self.data: str | None = None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.data = dict(attributes).get(self.attribute, self.data)

@@ -7,7 +7,7 @@ import torch
 from captum.attr import FeatureAblation
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_masks import Transition, noise, ramp, small_net, state_of
+from networks import Transition, noise, ramp, small_net, state_of
 from torch import nn
 
 from vidlib.explain import (

@@ -2,13 +2,12 @@
 
 import io
 import json
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from browser import serve, watch
+from browser import Tags, serve, watch
 from PIL import Image
 
 from vidlib.show import Card, Gallery, Row, gallery, player
@@ -91,18 +90,6 @@ def test_cards_tell_of_their_own_clip():
         assert wrong == [k % 2 == 1, labels[k] == 7]
 
 
-class Tags(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.data = [], None
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.data = dict(attributes).get("data-cards", self.data)
-
-
 def card(label, right, lengths, dataset="one", frames=16):
     """A card of grey frames: whether the networks are right, and how long their masks are."""
     clip = np.full((frames, 32, 32, 3), 120, np.uint8)
@@ -119,7 +106,7 @@ def hostile():
 
 
 def test_text_cannot_break_out_of_the_page():
-    page = Tags(hostile()._repr_html_())
+    page = Tags(hostile()._repr_html_(), "data-cards")
     assert page.tags == ["clip-gallery", "p", "script", "script"]
     (only,) = json.loads(page.data)
     assert only["label"] == only["dataset"] == HOSTILE

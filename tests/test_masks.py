@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from networks import Transition, noise, ramp, small_net, state_of
 from torch import nn
 
 from benchmarks._published import published_mask
@@ -24,63 +25,11 @@ from vidlib.explain import (
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-class Transition(nn.Module):
-    """Class 1 wins by how much frame ``t`` differs from the frame before it, and by that alone."""
-
-    def __init__(self, t, sharpness=6.0):
-        super().__init__()
-        self.t = t
-        self.sharpness = nn.Parameter(torch.tensor(sharpness, dtype=torch.float64))
-        self.calls = 0
-
-    def forward(self, clips):
-        self.calls += 1
-        frames = clips.mean((1, 3, 4))
-        step = self.sharpness * (frames[:, self.t] - frames[:, self.t - 1])
-        return torch.stack([torch.zeros_like(step), step], 1)
-
-
-def small_net(clips, classes=3):
-    """A network of all frames and pixels, with BatchNorm and dropout, in training mode."""
-    torch.manual_seed(3)
-    features = clips[0].numel()
-    net = nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(features, 8),
-        nn.BatchNorm1d(8),
-        nn.Tanh(),
-        nn.Dropout(0.5),
-        nn.Linear(8, classes),
-    ).double()
-    with torch.no_grad():
-        net[1].weight.mul_(3)
-        net[5].weight.mul_(5)
-    return net
-
-
-def ramp(length=8, clips=1):
-    """Clips of 2 x 2 pixels whose every frame is one brighter than the frame before."""
-    return torch.arange(length).double()[None, None, :, None, None].expand(clips, 1, -1, 2, 2)
-
-
-def noise(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-
-
 def plain_loss(mask, score, l1=0.01, tv=0.02, beta=3):
     """Eq. 1, term by term, for one clip."""
     length = sum(abs(m) for m in mask)
     variation = sum(abs(b - a) ** beta for a, b in pairwise(mask))
     return l1 * length + tv * variation + score
-
-
-def state_of(net):
-    grads = [None if p.grad is None else p.grad.clone() for p in net.parameters()]
-    return (
-        [m.training for m in net.modules()],
-        [p.requires_grad for p in net.parameters()],
-        grads,
-    )
 
 
 # ---------------------------------------------------------------- scores

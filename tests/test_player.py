@@ -2,13 +2,12 @@
 
 import io
 import json
-from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from browser import serve, watch
+from browser import Tags, serve, watch
 from PIL import Image
 
 from vidlib.data.clips import Clips, Frames
@@ -99,25 +98,13 @@ def test_a_typical_figure_is_light():
     assert len(player(rows, caption="c")._repr_html_()) < 150_000
 
 
-class Tags(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.data = [], None
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.data = dict(attributes).get("data-figure", self.data)
-
-
 def hostile():
     mask = np.ones(FRAMES)
     return player([Row(HOSTILE, {HOSTILE: coded(0)}, mask, {HOSTILE: HOSTILE})], caption=HOSTILE)
 
 
 def test_text_cannot_break_out_of_the_page():
-    page = Tags(hostile()._repr_html_())
+    page = Tags(hostile()._repr_html_(), "data-figure")
     assert page.tags == ["temporal-mask-player", "p", "script"]
     figure = json.loads(page.data)
     assert figure["caption"] == HOSTILE

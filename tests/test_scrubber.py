@@ -2,14 +2,13 @@
 
 import base64
 import json
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from browser import serve, watch
+from browser import Tags, serve, watch
 from torch import nn
 
 from vidlib.data.clips import Clips, Frames, to_network
@@ -242,24 +241,12 @@ def test_one_frame_is_said_in_the_singular():
     assert said.endswith("0.250 with frame 4 perturbed by freeze.")
 
 
-class Tags(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.data = [], None
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.data = dict(attributes).get("data-figure", self.data)
-
-
 def hostile():
     return scrubber_figure(coded(), [answers(HOSTILE, HOSTILE)] * 2, caption=HOSTILE)
 
 
 def test_text_cannot_break_out_of_the_page():
-    page = Tags(hostile()._repr_html_())
+    page = Tags(hostile()._repr_html_(), "data-figure")
     assert page.tags == ["temporal-mask-scrubber", "p", "script"]
     shown = json.loads(page.data)
     assert shown["caption"] == shown["networks"][0]["guess"] == HOSTILE

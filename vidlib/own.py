@@ -25,7 +25,7 @@ from vidlib.data.clips import to_network
 from vidlib.data.video import VideoError, decode_sequences, video_geometry
 from vidlib.explain.gradcam import channels_last, token_grid
 from vidlib.explain.objective import Perturbation
-from vidlib.explain.perturb import PERTURBATIONS, perturb
+from vidlib.explain.perturb import PERTURBATIONS, perturb, window_masks
 from vidlib.explain.scores import logits_of_clips, score_clips
 from vidlib.models.kinetics import kinetics_classes, load_kinetics_i3d
 from vidlib.models.store import best_device
@@ -203,9 +203,8 @@ def stretch_scores(
     whether a mask of that length lies where it matters, or whether any would have done.
     """
     frames = clip.shape[2]
-    first = torch.arange(frames - length + 1, device=clip.device)[:, None]
-    frame = torch.arange(frames, device=clip.device)
-    masks = ((first <= frame) & (frame < first + length)).float()
+    first = torch.arange(frames - length + 1, device=clip.device)
+    masks = window_masks(first, first + length - 1, frames).float()
     shown = perturb(clip.expand(len(masks), -1, -1, -1, -1), perturbation(masks))
     return score_clips(network, shown)[:, target]
 

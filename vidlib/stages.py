@@ -293,7 +293,7 @@ def explain(p, inputs, folder: Path, dataset: str, network: str) -> None:
 
 
 # The ways to learn a mask that are held against the best window.
-PROCEDURES = {
+LEARNED = {
     "paper, rate 0.001": {"procedure": "paper", "lr": 0.001},
     "paper, rate 0.2": {"procedure": "paper", "lr": 0.2},
     "corrected": {"procedure": "corrected", "lr": 0.2},
@@ -327,7 +327,7 @@ def search(p, inputs, folder: Path, network: str) -> None:
             name: learn_masks(
                 net, x, iterations=p.mask_iterations, progress=True, **weights, **options
             )
-            for name, options in PROCEDURES.items()
+            for name, options in LEARNED.items()
         }
         found = {"best window": searched["freeze"], **found, "found": find_masks(net, x, **weights)}
         return {
@@ -349,7 +349,7 @@ def search(p, inputs, folder: Path, network: str) -> None:
                 "length": (made[f"{name}, mask"] > 0.5).sum(1),
             }
         )
-        for name in ("best window", *PROCEDURES, "found")
+        for name in ("best window", *LEARNED, "found")
     ]
     pd.concat(rows, ignore_index=True).to_parquet(folder / "gaps.parquet")
 
@@ -374,26 +374,21 @@ def rivals(p, inputs, folder: Path, dataset: str, network: str) -> None:
     x, _ = chosen.batch()
     scores = score_clips(net, x)
     guess = scores.argmax(1, keepdim=True)
-    ways = {
-        "temporal mask": lambda net, x: masks_by(p, net, x).mask,
+    others = {
         "occlusion": attribution.occlusion,
         "integrated gradients": functools.partial(attribution.integrated_gradients, steps=32),
         "random masks": functools.partial(attribution.random_masks, masks=64, seed=p.seed),
         "best crop": functools.partial(attribution.discriminative_crop, shortest=x.shape[2] // 4),
     }
-    masks, passes = {}, {}
-    for name, way in ways.items():
+    shown = []  # how many clips in each pass through the network
+    net.register_forward_pre_hook(lambda _, args: shown.append(len(args[0])))
+    learned = masks_by(p, net, x).mask > 0.5
+    masks, passes = {"temporal mask": learned.to(x)}, {"temporal mask": sum(shown) / len(x)}
+    for name, attribute in others.items():
         print(f"{name} of {len(x)} clips", flush=True)
-        seen = []
-        hook = net.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(len(args[0])))
-        found = way(net, x)
-        hook.remove()
-        passes[name] = sum(seen) / len(x)
-        if not masks:
-            length = (found > 0.5).sum(1)
-            masks[name] = (found > 0.5).to(x)
-        else:
-            masks[name] = attribution.window_of(found, length)
+        shown.clear()
+        masks[name] = attribution.window_of(attribute(net, x), learned.sum(1))
+        passes[name] = sum(shown) / len(x)
     rows = []
     for name, of_way in masks.items():
         frozen = score_clips(net, perturb(x, freeze(of_way))).gather(1, guess)

@@ -13,11 +13,11 @@ import pandas as pd
 import torch
 
 from vidlib.data.video import sample_frames
-from vidlib.explain.perturb import frame_order, freeze, reverse
+from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
 from vidlib.rendered.scene import Scene
 
 NO_WINDOW = -2  # in the place of windows that would end before they begin
-PERTURBATIONS = {"freeze": freeze, "reverse": reverse}
+ASKED = ("freeze", "reverse")  # the perturbations of the paper
 
 Observer = Callable[[Scene, np.ndarray], np.ndarray]
 
@@ -28,10 +28,7 @@ def window_orders(length: int, perturbation: str) -> np.ndarray:
 
     N = T (T + 1) / 2 windows, in the order of `numpy.triu_indices(T)`: by first, then last frame.
     """
-    first, last = np.triu_indices(length)
-    frame = np.arange(length)
-    on = (first[:, None] <= frame) & (frame <= last[:, None])
-    masks = torch.from_numpy(on.astype(np.float32))
+    masks = window_masks(*torch.triu_indices(length, length), length).float()
     return frame_order(PERTURBATIONS[perturbation](masks)).numpy()
 
 
@@ -91,7 +88,7 @@ def survival(
     Raises ValueError where the observer does not see a clip's own class in its sampled frames: then
     it is no judge of what is left of it.
     """
-    rows, answers = [], {name: [] for name in PERTURBATIONS}
+    rows, answers = [], {name: [] for name in ASKED}
     for clip_id, scene in scenes.items():
         label = labels[clip_id]
         said = observe(scene, sample_frames(len(scene), frames)[None])[0]
@@ -101,7 +98,7 @@ def survival(
                 f"{frames} of its {len(scene)} frames: sample more frames"
             )
         row = {"clip_id": clip_id, "label": label}
-        for name in PERTURBATIONS:
+        for name in ASKED:
             found = window_answers(scene, observe, frames, name)
             answers[name].append(found)
             least = minimal(removing(found, label))

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidlib.explain.objective import Perturbation
-from vidlib.explain.perturb import freeze, perturb
+from vidlib.explain.objective import Perturbation, TargetScores
+from vidlib.explain.perturb import freeze, window_masks
 from vidlib.explain.scores import (
     check_clips,
     explained,
@@ -44,11 +44,11 @@ def occlusion(
         raise ValueError(
             f"width is {width}: it must be odd and at most the clip's {length} frames."
         )
-    scores, targets = _followed(model, clips, targets, micro_batch)
+    scores = TargetScores(model, clips, targets, micro_batch=micro_batch)
     frame = torch.arange(length, device=clips.device)
     near = (frame[:, None] - frame).abs() <= width // 2
-    matrices = perturbation(near.to(scores.dtype))
-    return scores[:, None] - _scores_under(model, clips, targets, matrices, micro_batch)
+    matrices = perturbation(near.to(scores.original))
+    return scores.original[:, None] - scores.under_each(matrices)
 
 
 def integrated_gradients(
@@ -87,7 +87,7 @@ def integrated_gradients(
         )
     if steps < 1:
         raise ValueError(f"steps is {steps}: it must be at least 1.")
-    _, targets = _followed(model, clips, targets, micro_batch)
+    targets = resolve_targets(targets, score_clips(model, clips, micro_batch=micro_batch))
     with explained(model) as device:
         method = IntegratedGradients(lambda inputs: softmax(logits_of(model, inputs)))
         attributed = [
@@ -128,12 +128,12 @@ def random_masks(
     check_clips(clips)
     if masks < 2 or masks % 2:
         raise ValueError(f"masks is {masks}: it must be even and at least 2.")
-    _, targets = _followed(model, clips, targets, micro_batch)
+    scores = TargetScores(model, clips, targets, micro_batch=micro_batch)
     generator = torch.Generator().manual_seed(seed)
     half = torch.rand(masks // 2, clips.shape[2], generator=generator) < 0.5
     on = torch.cat([half, ~half]).to(clips)
-    scores = _scores_under(model, clips, targets, perturbation(on), micro_batch)
-    return scores @ (1 - 2 * on).to(scores.dtype) / (masks // 2)
+    found = scores.under_each(perturbation(on))
+    return found @ (1 - 2 * on).to(found.dtype) / (masks // 2)
 
 
 def discriminative_crop(
@@ -162,14 +162,12 @@ def discriminative_crop(
         raise ValueError(
             f"shortest is {shortest}: it must be between 1 and the clip's {length} frames."
         )
-    scores, targets = _followed(model, clips, targets, micro_batch)
+    scores = TargetScores(model, clips, targets, micro_batch=micro_batch)
     crops = [(a, a + n) for n in range(shortest, length + 1) for a in range(length - n + 1)]
     sources = torch.stack([a + torch.from_numpy(sample_frames(b - a, length)) for a, b in crops])
-    of_crops = _scores_under(model, clips, targets, F.one_hot(sources, length), micro_batch)
-    best = of_crops.argmax(1)  # the first of ties
-    first, stop = torch.tensor(crops, device=clips.device)[best, :, None].unbind(1)
-    frame = torch.arange(length, device=clips.device)
-    return ((first <= frame) & (frame < stop)).to(scores.dtype)
+    best = scores.under_each(F.one_hot(sources, length)).argmax(1)  # the first of ties
+    first, stop = torch.tensor(crops, device=clips.device)[best].T
+    return window_masks(first, stop - 1, length).to(scores.original.dtype)
 
 
 def window_of(importances: Tensor, lengths: Tensor) -> Tensor:
@@ -193,27 +191,3 @@ def window_of(importances: Tensor, lengths: Tensor) -> Tensor:
         first = row.unfold(0, length, 1).sum(1).argmax()
         mask[first : first + length] = 1
     return masks
-
-
-def _followed(
-    model: nn.Module, clips: Tensor, targets: Tensor | None, micro_batch: int
-) -> tuple[Tensor, Tensor]:
-    """Return the score of each clip and the class it is of: (B,) each."""
-    scores = score_clips(model, clips, micro_batch=micro_batch)
-    targets = resolve_targets(targets, scores)
-    return scores.gather(1, targets[:, None]).squeeze(1), targets
-
-
-@torch.no_grad()
-def _scores_under(
-    model: nn.Module, clips: Tensor, targets: Tensor, matrices: Tensor, micro_batch: int
-) -> Tensor:
-    """Return the score of each clip under each of N matrices (N, T, T): (B, N)."""
-    rows = []
-    with explained(model) as device:
-        parts = matrices.to(device).split(micro_batch)
-        for clip, target in zip(clips, targets.tolist(), strict=True):
-            clip = clip.to(device)
-            perturbed = (perturb(clip.expand(len(part), *clip.shape), part) for part in parts)
-            rows.append(torch.cat([softmax(logits_of(model, p))[:, target] for p in perturbed]))
-    return torch.stack(rows).to(clips.device)

@@ -3,7 +3,7 @@
 All functions here minimise Eq. 1 (`vidlib.explain.objective`) over masks, of each clip by itself:
 `learn_masks` by gradient descent from a start window, as in the paper; `search_masks` over all
 contiguous on/off masks, by trying each, which tells how good the learned ones are; `find_masks` by
-trying few of them and taking a few large steps from the best, at a fraction of the others' cost.
+trying few of them and taking some large steps from the best, at a fraction of the others' cost.
 """
 
 from dataclasses import dataclass, replace
@@ -240,7 +240,7 @@ def find_masks(
     The windows on a coarse grid are scored, and the centred ones; then those whose ends lie a step
     from the best one's, until it has no better neighbour; then with half the step, down to a frame.
     A window whose first two terms of Eq. 1 alone exceed the least loss is not tried, as no softmax
-    score is below 0. From the window found, a few large steps of gradient descent soften the mask
+    score is below 0. From the window found, 30 large steps of gradient descent soften the mask
     where that pays. So the loss is never above that of the window that `learn_masks` starts from,
     and moving an end of the window found by a frame does not lower it. The arguments are those of
     `learn_masks`.

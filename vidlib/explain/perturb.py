@@ -139,6 +139,12 @@ def perturb(clips: Tensor, matrix: Tensor) -> Tensor:
     return (matrix[:, None].to(clips.dtype) @ clips.flatten(3)).unflatten(3, clips.shape[3:])
 
 
+def window_masks(first: Tensor, last: Tensor, length: int) -> Tensor:
+    """Return on/off masks (N, length), bool, of windows, first to last frame (N,) included."""
+    frame = torch.arange(length, device=first.device)
+    return (first[:, None] <= frame) & (frame <= last[:, None])
+
+
 def frame_order(matrix: Tensor) -> Tensor:
     """Return which frame each perturbed frame mostly shows: (B, T, T) to int64 (B, T), 0-based."""
     return matrix.argmax(-1)

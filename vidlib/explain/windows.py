@@ -5,7 +5,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidlib.explain.objective import Objective, penalty
-from vidlib.explain.perturb import freeze
+from vidlib.explain.perturb import freeze, window_masks
 
 START_SHARE = 0.9  # of the drop in score caused by perturbing the whole clip
 
@@ -21,16 +21,14 @@ class Windows:
         """List the windows; score none."""
         self.objective, original = objective, objective.original
         self.length = length = objective.clips.shape[2]
-        frame = torch.arange(length, device=original.device)
         self.first, self.last = torch.triu_indices(length, length, device=original.device)
-        inside = (self.first[:, None] <= frame) & (frame <= self.last[:, None])
-        self.masks = inside.to(original.dtype)
+        self.masks = window_masks(self.first, self.last, length).to(original.dtype)
         self.penalties = penalty(self.masks, *objective.weights)
         self._matrices, self._alike = objective.perturbation(self.masks).unique(
             dim=0, return_inverse=True
         )
         self._scores = original.new_full((len(original), len(self._matrices)), torch.nan)
-        self._tried = torch.zeros(len(original), len(self.first), dtype=torch.bool).to(frame.device)
+        self._tried = torch.zeros_like(self.first, dtype=torch.bool).repeat(len(original), 1)
 
     @property
     def scores(self) -> Tensor:
@@ -55,7 +53,7 @@ class Windows:
         new[rows, self._alike[windows]] = True
         rows, columns = (new & self._scores.isnan()).nonzero(as_tuple=True)
         bar.total = (bar.total or 0) + len(rows)
-        self._scores[rows, columns] = self.objective.scores(rows, self._matrices[columns], bar)
+        self._scores[rows, columns] = self.objective.under(rows, self._matrices[columns], bar)
 
     def on_grid(self, step: int) -> Tensor:
         """Tell which windows begin and end after a multiple of step frames, or at the end: (W,)."""
@@ -104,7 +102,7 @@ class Windows:
         self.try_those(self.centred, bar)
         windows = self.centred.nonzero()[:, 0]  # the whole clip first
         rows = torch.arange(len(self._scores), device=windows.device)
-        frozen = self.objective.scores(
+        frozen = self.objective.under(
             rows, freeze(self.masks[windows[:1]]).expand(len(rows), -1, -1)
         )
         drops = self.objective.original[:, None] - self.scores[:, windows[1:]]

@@ -23,7 +23,6 @@ from vidlib.show.masks import (
     gaps_chart,
     landscape_chart,
     learning_chart,
-    mask_chart,
     perturbations_chart,
     score_by_length,
 )
@@ -85,7 +84,6 @@ __all__ = [
     "learning_chart",
     "learning_curves",
     "maps_player",
-    "mask_chart",
     "mask_scrubber",
     "most_harmed",
     "native_clip",

@@ -45,6 +45,12 @@ def frames_after(frames: np.ndarray, mask: np.ndarray, perturbation=freeze) -> n
     return values.movedim(0, -1).numpy()
 
 
+def laid_over(frames: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """Return frames, (T, H, W, 3) uint8, under a map (T, h, w) in [0, 1] enlarged to their size."""
+    grey = np.repeat(np.rint(saliency * 255).astype(np.uint8)[..., None], 3, axis=-1)
+    return overlay(frames, upscale(grey, frames.shape[1:3])[..., 0] / 255)
+
+
 def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = None) -> Player:
     """Return a figure in which clips play side by side, in step, four to a row.
 
@@ -78,8 +84,7 @@ def explanation_row(
     """
     columns = {"original": enlarged(frames, side)}
     if saliency is not None:
-        grey = np.repeat(np.rint(saliency * 255).astype(np.uint8)[..., None], 3, axis=-1)
-        columns["Grad-CAM"] = overlay(columns["original"], enlarged(grey, side)[..., 0] / 255)
+        columns["Grad-CAM"] = laid_over(columns["original"], saliency)
     columns[perturbed] = enlarged(frames_after(frames, mask, perturbation), side)
     return Row(title, columns, mask, scores)
 
@@ -120,8 +125,7 @@ def maps_player(
     for row, of_row in maps.items():
         columns = {"original": shown}
         for title, saliency in of_row.items():
-            grey = np.round(255 * np.repeat(saliency[..., None], 3, axis=-1)).astype(np.uint8)
-            columns[title] = overlay(shown, enlarged(grey)[..., 0] / 255)
+            columns[title] = laid_over(shown, saliency)
         rows.append(Row(row, columns))
     return player(rows, caption=caption)
 

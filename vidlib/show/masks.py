@@ -1,7 +1,5 @@
 """Figures of temporal masks: how they are learned, and how they stand among all windows."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,21 +10,6 @@ from vidlib.show.figures import TITLES, short
 
 PICTURES = 60  # of an animation, at most
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # beside colour, for those who see none
-
-
-def mask_chart(masks: np.ndarray, names: Sequence[str]) -> Chart:
-    """Return masks, (N, T) in [0, 1], as steps over the frames, a line per clip."""
-    fig = go.Figure()
-    for i, (mask, name) in enumerate(zip(masks, names, strict=True)):
-        fig.add_scatter(
-            x=np.arange(1, len(mask) + 1),
-            y=mask,
-            name=f"{i + 1}: {short(name)}",
-            line={"shape": "hvh"},
-        )
-    fig.update_xaxes(title_text="frame")
-    fig.update_yaxes(title_text="mask", range=[-0.02, 1.02])
-    return chart(fig, alt=f"Temporal masks of {len(masks)} clips, by frame.")
 
 
 def learning_chart(path: np.ndarray, losses: np.ndarray, name: str) -> Chart:

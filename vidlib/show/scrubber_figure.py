@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vidlib.explain.objective import penalty
-from vidlib.explain.perturb import PERTURBATIONS, frame_order
+from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
 from vidlib.profiles import unknown
 from vidlib.show.figures import TITLES, enlarged, short
 from vidlib.show.sprites import check_clip, check_unit, element, script_module, sprite_sheet
@@ -173,9 +173,7 @@ def scrubber_module() -> str:
 
 def windows_as_masks(windows: np.ndarray, length: int) -> torch.Tensor:
     """Turn N first and last frames, (N, 2) int, both included, into on/off masks (N, length)."""
-    first, last = torch.as_tensor(windows).T[:, :, None]
-    frame = torch.arange(length)
-    return ((first <= frame) & (frame <= last)).float()
+    return window_masks(*torch.as_tensor(windows).T, length).float()
 
 
 def _orders(name: str, windows: np.ndarray, length: int) -> str:

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from vidlib.compare.windows import PERTURBATIONS, minimal, removing
+from vidlib.compare.windows import minimal, removing
 from vidlib.data.video import read_clip, sample_frames
-from vidlib.explain.perturb import frame_order
+from vidlib.explain.perturb import PERTURBATIONS, frame_order
 from vidlib.rendered.scene import ACTING
 from vidlib.rendered.truth import Masks
 from vidlib.show.chart import COLOURS, Chart, chart
