@@ -21,7 +21,7 @@ study.require_truth()
 
 BUILD = f"_build/{dataset}/{study.name}"
 CHAPTERS = sorted(glob_wildcards("notebooks/{name,[0-9]+_.*}.md").name)
-ON_NO_DATA = ["07_errata"]  # about the paper and its code: takes no data set and needs no stage
+ON_NO_DATA = ["07_errata"]  # about the paper and its code
 CODE = sorted(str(p) for s in ("py", "js", "css") for p in Path("vidlib").rglob(f"*.{s}"))
 
 # glibc returns every large tensor to the system and asks for it again: C-LSTM takes twice as long.
@@ -80,6 +80,8 @@ rule book:
         settings=["_config.yml", "_toc.yml"],
     output:
         f"{BUILD}/html/index.html",
+    message:
+        "Building the pages"
     threads: 2
     shell:
         f"python book/build.py --executed {BUILD}/notebooks --out {BUILD}"
@@ -100,6 +102,8 @@ for before, (name, stage) in zip([None, *stages], stages):
         params:
             stage=stage,
             flags=flags(name),
+        message:
+            f"{name}: {stage}"
         threads: 2  # torch uses them all
         shell:
             "python -m vidlib {params.stage} {params.flags}"
@@ -115,13 +119,15 @@ for page, (name, source) in pages.items():
             "book/execute.py",
             source=source,
             code=CODE,
-            stages=[done(*stage) for stage in stages] if name else [],
+            stages=[done(*stage) for stage in stages],
         output:
             f"{BUILD}/notebooks/{page}.ipynb",
         params:
             build=BUILD,
             page=page,
             given=parameters(page, name),
-        threads: 1 if name else 2  # what waits for no stage is not to run beside one
+        message:
+            f"Running {source}{f' on {name}' if name else ''}"
+        threads: 1
         shell:
             "python book/execute.py {input.source} {params.build} {params.page} {params.given}"

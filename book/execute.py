@@ -8,6 +8,7 @@ error, in ``BUILD/running/``.
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import jupytext
@@ -22,17 +23,19 @@ plain, running, done = (
 for path in (plain, running, done):
     path.parent.mkdir(parents=True, exist_ok=True)
 jupytext.write(jupytext.read(source), plain)
-try:
-    execute_notebook(
-        plain,
-        running,
-        json.loads(parameters),
-        cwd="notebooks",
-        progress_bar=False,
-        start_timeout=300,
-        # Kernels that start at the same time must not choose the same network ports.
-        config=Config(KernelManager={"transport": "ipc"}),
-    )
-except PapermillExecutionError as error:
-    sys.exit(f"{error}\n{source} did not run through: see above, and {running}")
+with tempfile.TemporaryDirectory() as folder:
+    # Kernels that start at the same time must not choose the same network ports: each has a folder.
+    kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
+    try:
+        execute_notebook(
+            plain,
+            running,
+            json.loads(parameters),
+            cwd="notebooks",
+            progress_bar=False,
+            start_timeout=300,
+            config=kernel,
+        )
+    except PapermillExecutionError as error:
+        sys.exit(f"{error}\n{source} did not run through: see above, and {running}")
 os.replace(running, done)

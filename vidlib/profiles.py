@@ -22,7 +22,7 @@ class Profile:
     """
 
     render_size: int = 112
-    train_clips: int = 90
+    train_clips: int = 84
     validation_clips: int = 20
     frames: int = 16
     size: tuple[int, ...] = (56, 56)
@@ -51,7 +51,7 @@ class Profile:
     mask_method: str = "find"
     mask_iterations: int = 60
     mask_lr: float = 0.2
-    searched_clips: int = 5
+    searched_clips: int = 4
     gate_epochs: int = 7
     gate_batch_size: int = 16
     gate_lr: float = 4e-3
@@ -139,12 +139,11 @@ PROFILES = {
             QUICK,
             **KTH,
             size=(60, 80),
-            train_clips=96,
+            train_clips=80,
             validation_clips=36,
             i3d_epochs=5,
             clstm_strides=(4, 1),
             clstm_epochs=5,
-            explained_clips=4,
             searched_clips=1,
         ),
     },

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_f1_score
 
 from vidlib.compare.bootstrap import bootstrap, interval, lost_share
 
@@ -136,6 +135,9 @@ def per_class(
     turns_into (the label most often guessed for the class's clips), turns_into_share, and guessed
     (the share of all clips that are taken for the class).
     """
+    # Here, as it takes longer to import than all else, and every page imports this module.
+    from torchmetrics.functional.classification import multiclass_f1_score
+
     rows = []
     for direction, values in scores.items():
         f1 = multiclass_f1_score(values, outputs, len(classes), average="none")
