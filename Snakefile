@@ -109,9 +109,13 @@ for before, (name, stage) in zip([None, *stages], stages):
             "python -m vidlib {params.stage} {params.flags}"
 
 
+# Pages are run one a core, which takes a resource of their own: after stages, whose cores were given
+# back without being counted (see above), `threads` alone would let all start at once.
+workflow.register_resource("kernels", workflow.cores)
+
 for page, (name, source) in pages.items():
 
-    # Cheap: whatever is heavy has been made by the stages. Several at a time, after all of them.
+    # Cheap: whatever is heavy has been made by the stages.
     rule:
         name:
             f"page_{page}".replace("/", "_").replace("-", "_")
@@ -129,5 +133,7 @@ for page, (name, source) in pages.items():
         message:
             f"Running {source}{f' on {name}' if name else ''}"
         threads: 1
+        resources:
+            kernels=1,
         shell:
             "python book/execute.py {input.source} {params.build} {params.page} {params.given}"
