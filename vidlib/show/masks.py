@@ -120,8 +120,8 @@ def landscape_chart(
             },
         )
         alt += f" The mask reaches from frame {on[0] + 1} to {on[-1] + 1}."
-    fig.update_xaxes(title_text="first frame")
-    fig.update_yaxes(title_text="last frame", scaleanchor="x")
+    fig.update_xaxes(title_text="first frame", constrain="domain")
+    fig.update_yaxes(title_text="last frame", scaleanchor="x", constrain="domain")
     title = f"{doing.capitalize().replace('_', ' ')}: {short(name)}"
     fig.update_layout(title_text=title, height=460)
     return chart(fig, alt=alt)
