@@ -92,7 +92,7 @@ def peak(name: str, count: int) -> tuple[float, float]:
 
 if __name__ == "__main__":
     study = open_study("something-mini", "quick")
-    few = torch.linspace(0, len(study.explained()) - 1, 4).long().numpy()
+    few = torch.linspace(0, len(study.explained()) - 1, 8).long().numpy()
     clips, _ = study.explained().subset(few).batch()
     clips = clips.to(DEVICE)
     for name, title in TITLES.items():
