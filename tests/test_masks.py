@@ -404,6 +404,22 @@ def test_found_loss_and_score_are_those_of_the_mask():
     torch.testing.assert_close(found.loss, penalty(found.mask) + found.score)
 
 
+def test_what_keeps_half_its_score_is_tried_from_the_start_window_too(monkeypatch):
+    asked, learn = [], masks.learn_masks
+
+    def listening(model, clips, targets, **options):
+        asked.append(options["start"].round().tolist())
+        return learn(model, clips, targets, **options)
+
+    monkeypatch.setattr(masks, "learn_masks", listening)
+    # Reversed, the step goes the other way and takes the whole score; frozen, it leaves a half.
+    reversed_, frozen = (
+        find_masks(Transition(4), ramp(), perturbation=p) for p in (reverse, freeze)
+    )
+    assert reversed_.score < reversed_.original_score / 2 < frozen.score
+    assert len(asked) == 3 and asked[2] == frozen.start.tolist()
+
+
 def test_a_window_that_cannot_be_better_is_not_tried():
     # One frozen transition brings the score to nothing: only windows as short are worth a try.
     net = Transition(5, sharpness=40.0)

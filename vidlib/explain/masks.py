@@ -241,9 +241,10 @@ def find_masks(
     from the best one's, until it has no better neighbour; then with half the step, down to a frame.
     A window whose first two terms of Eq. 1 alone exceed the least loss is not tried, as no softmax
     score is below 0. From the window found, 30 large steps of gradient descent soften the mask
-    where that pays. So the loss is never above that of the window that `learn_masks` starts from,
-    and moving an end of the window found by a frame does not lower it. The arguments are those of
-    `learn_masks`.
+    where that pays; where it leaves more than half of the score, so do 30 from the window that
+    `learn_masks` starts from, as no single window may be enough. So the loss is never above that of
+    the window that `learn_masks` starts from, and moving an end of the window found by a frame does
+    not lower it. The arguments are those of `learn_masks`.
     """
     weights = (l1, tv, beta)
     objective = Objective(model, clips, targets, perturbation, score, weights, micro_batch)
@@ -256,25 +257,32 @@ def find_masks(
             while (wanted := windows.beside_best(step)).any():
                 windows.try_those(wanted, bar)
             step //= 2
-    hard = replace(_of_best(windows), start=start)
-    soft = learn_masks(
-        model,
-        clips,
-        objective.targets,
-        perturbation=perturbation,
-        score=score,
-        start=((2 * hard.mask - 1) * POLISHED_LOGIT).sigmoid(),
-        l1=l1,
-        tv=tv,
-        beta=beta,
-        micro_batch=objective.micro_batch,
-        progress=progress,
-        **POLISHING,
-    )
-    better = soft.loss < hard.loss
-    return replace(
-        hard,
-        mask=torch.where(better[:, None], soft.mask, hard.mask),
-        loss=torch.where(better, soft.loss, hard.loss),
-        score=torch.where(better, soft.score, hard.score),
-    )
+    found = replace(_of_best(windows), start=start)
+
+    def polished(found: Masks, rows: Tensor, begin: Tensor) -> Masks:
+        soft = learn_masks(
+            model,
+            clips[rows],
+            objective.targets[rows],
+            perturbation=perturbation,
+            score=score,
+            start=((2 * begin - 1) * POLISHED_LOGIT).sigmoid(),
+            l1=l1,
+            tv=tv,
+            beta=beta,
+            micro_batch=objective.micro_batch,
+            progress=progress,
+            **POLISHING,
+        )
+        better = soft.loss < found.loss[rows]
+        rows = rows[better]
+        return replace(
+            found,
+            mask=found.mask.index_copy(0, rows, soft.mask[better]),
+            loss=found.loss.index_copy(0, rows, soft.loss[better]),
+            score=found.score.index_copy(0, rows, soft.score[better]),
+        )
+
+    found = polished(found, torch.arange(len(clips), device=clips.device), found.mask)
+    stubborn = (found.score > found.original_score / 2).nonzero()[:, 0]
+    return polished(found, stubborn, start[stubborn]) if len(stubborn) else found
