@@ -2,6 +2,7 @@
 
 PROFILE ?= quick
 DATASET ?= something-mini
+SEEDS ?= 10
 # The first of these that is new enough makes the virtual environment.
 PYTHON ?= python3.11 python3
 
@@ -10,16 +11,22 @@ PY := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test soak lab bench pair lint clean distclean
+.PHONY: help book extended test soak lab bench pair lint clean distclean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
-	@echo "Variables: PROFILE (now $(PROFILE)), DATASET (now $(DATASET)), as in: make book PROFILE=smoke"
+	@echo "Variables: PROFILE (now $(PROFILE)), DATASET (now $(DATASET)), SEEDS (of extended, now $(SEEDS)),"
+	@echo "as in: make book PROFILE=smoke"
 
 book: $(VENV)/book.stamp $(VENV)/weights.stamp ## run what is out of date and build the book
 	@$(PY) -m snakemake --cores all --rerun-incomplete --quiet host reason \
 	    --config dataset=$(DATASET) profile=$(PROFILE) -- book
 	@echo "The book: _build/$(DATASET)/$(PROFILE)/html/index.html"
+
+extended: $(VENV)/book.stamp ## run many training seeds, hours, resumable; tables go to results/
+	@$(PY) -m vidlib plan --dataset $(DATASET) --profile $(PROFILE) --seeds $(SEEDS)
+	@$(PY) -m snakemake --cores all --rerun-incomplete --keep-going --quiet host reason \
+	    --config dataset=$(DATASET) profile=$(PROFILE) seeds=$(SEEDS) -- extended
 
 test: $(VENV)/dev.stamp ## run the tests, in a real browser too
 	@.ci/chromium

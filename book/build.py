@@ -16,12 +16,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import plotly
 import yaml
 
 from vidlib.datasets import DATASETS
+from vidlib.files import publish, write_text
+from vidlib.machine import measured
 
 ROOT = Path(__file__).resolve().parent.parent
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -96,8 +99,7 @@ def build(source: Path, out: Path) -> Path:
     program = Path(sys.executable).with_name("jupyter-book")  # of this very environment
     subprocess.run([program, "build", source, *options], check=True)
     html = out / "html"
-    shutil.rmtree(html, ignore_errors=True)
-    (work / "_build" / "html").rename(html)
+    publish(work / "_build" / "html", html)
     _mend_list(html / "book" / "references.html")
     return html
 
@@ -184,13 +186,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--executed", type=Path, required=True, help="the executed notebooks")
     parser.add_argument("--out", type=Path, required=True, help="folder to build in")
+    parser.add_argument("--key", required=True, help="by which the book is current (vidlib.jobs)")
     arguments = parser.parse_args()
-    out = arguments.out.resolve()
+    out, begin = arguments.out.resolve(), time.time()
+    record = out / "book.json"
+    record.unlink(missing_ok=True)
     try:
         assemble(arguments.executed, out / "source")
         html = build(out / "source", out)
     except (ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"The book was not built: {error}")
+    told = {"key": arguments.key, "seconds": round(time.time() - begin, 1), **measured(html)}
+    write_text(record, json.dumps(told))
     print(f"The book: {html / 'index.html'}")
 
 

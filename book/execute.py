@@ -1,14 +1,16 @@
-"""Execute one page: ``python book/execute.py SOURCE.md BUILD PAGE '{"profile": "quick"}'``.
+"""Execute one page: ``python book/execute.py SOURCE BUILD PAGE PARAMETERS KEY STAGES``.
 
-The MyST source becomes a notebook, papermill runs it with those parameters, and what comes out
-appears as ``BUILD/notebooks/PAGE.ipynb`` once all of it has run; a run that failed stays, with its
-error, in ``BUILD/running/``.
+PARAMETERS are JSON; STAGES are those that the page may read, as "dataset/stage dataset/stage". The
+MyST source becomes a notebook, papermill runs it with those parameters, and what comes out appears
+as ``BUILD/notebooks/PAGE.ipynb`` once all of it has run, beside a record with KEY, by which it is
+current (`vidlib.jobs`); a run that failed stays, with its error, in ``BUILD/running/``.
 """
 
 import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import jupytext
@@ -16,13 +18,21 @@ from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-source, build, page, parameters = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+from vidlib.files import publish, write_text
+from vidlib.machine import measured
+
+source, build, page, parameters, key, stages = sys.argv[1:]
+build = Path(build)
 plain, running, done = (
     build / folder / f"{page}.ipynb" for folder in ("sources", "running", "notebooks")
 )
 for path in (plain, running, done):
     path.parent.mkdir(parents=True, exist_ok=True)
+record = done.with_suffix(".json")
+record.unlink(missing_ok=True)
 jupytext.write(jupytext.read(source), plain)
+os.environ["VIDLIB_PAGE_STAGES"] = stages
+begin = time.time()
 with tempfile.TemporaryDirectory() as folder:
     # Kernels that start at the same time must not choose the same network ports: each has a folder.
     kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
@@ -38,4 +48,6 @@ with tempfile.TemporaryDirectory() as folder:
         )
     except PapermillExecutionError as error:
         sys.exit(f"{error}\n{source} did not run through: see above, and {running}")
-os.replace(running, done)
+publish(running, done)
+told = {"key": key, "seconds": round(time.time() - begin, 1), **measured(done)}
+write_text(record, json.dumps(told))

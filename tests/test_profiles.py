@@ -9,13 +9,13 @@ from vidlib.study import open_study
 
 def test_overrides_are_typed_and_leave_the_profile_alone():
     profile = resolve_profile(
-        "quick", {"seed": 3.0, "mask_lr": 1, "i3d_strides": "[2, 2, 2, 1, 1]"}
+        "quick", {"train_seed": 3.0, "mask_lr": 1, "i3d_strides": "[2, 2, 2, 1, 1]"}
     )
-    assert (profile.seed, type(profile.seed)) == (3, int)
+    assert (profile.train_seed, type(profile.train_seed)) == (3, int)
     assert (profile.mask_lr, type(profile.mask_lr)) == (1.0, float)
     assert profile.i3d_strides == (2, 2, 2, 1, 1)
-    assert PROFILES["quick"]["something"] == QUICK and QUICK.seed == 0
-    assert overridden("quick", profile) == {"seed": 3, "mask_lr": 1.0}
+    assert PROFILES["quick"]["something"] == QUICK and QUICK.train_seed == QUICK.data_seed == 0
+    assert overridden("quick", profile) == {"train_seed": 3, "mask_lr": 1.0}
 
 
 def test_one_number_makes_a_square():
@@ -47,16 +47,20 @@ def test_the_profile_called_after_the_paper_has_its_tables():
     ("profile", "overrides", "message"),
     [
         ("quik", {}, r"unknown profile 'quik' \(did you mean 'quick'\?\); allowed: smoke, quick"),
-        ("quick", {"sede": 1}, r"unknown parameter 'sede' \(did you mean 'seed'\?\); allowed: "),
+        (
+            "quick",
+            {"frmes": 1},
+            r"unknown parameter 'frmes' \(did you mean 'frames'\?\); allowed: ",
+        ),
         ("quick", {"frames": "many"}, "frames is 'many': give a whole number"),
         ("quick", {"frames": 16.5}, "frames is 16.5: give a whole number"),
         ("quick", {"frames": True}, "frames is True: give a whole number"),
         ("quick", {"frames": 3}, "frames is 3: give at least 4"),
-        ("quick", {"seed": -1}, "seed is -1: it must be at least 0"),
+        ("quick", {"data_seed": -1}, "data_seed is -1: it must be at least 0"),
         ("quick", {"i3d_lr": 0}, "i3d_lr is 0: it must be above 0"),
         ("quick", {"i3d_lr": float("nan")}, "i3d_lr is nan: give a finite number"),
-        ("quick", {"seed": float("inf")}, "seed is inf: give a finite number"),
-        ("quick", {"seed": 2**40}, "seed is 1099511627776: it must be below"),
+        ("quick", {"train_seed": float("inf")}, "train_seed is inf: give a finite number"),
+        ("quick", {"train_seed": 2**40}, "train_seed is 1099511627776: it must be below"),
         ("quick", {"i3d_strides": "2;2"}, "i3d_strides is '2;2': give a list of whole"),
         ("quick", {"i3d_dropout": 1}, "i3d_dropout is 1.0: it must be below 1"),
         ("quick", {"render_size": 113}, "render_size is 113: give an even number"),
@@ -94,12 +98,12 @@ def test_more_or_fewer_clips_than_a_set_can_have_stop_it(dataset, overrides, mes
 
 
 def test_another_set_beside_keeps_the_settings_but_not_the_numbers_of_clips(tmp_path):
-    changes = {"seed": 3, "train_clips": 5000, "frames": 8}
+    changes = {"train_seed": 3, "train_clips": 5000, "frames": 8}
     study = open_study("something-mini", "smoke", changes, runs=tmp_path)
     beside = study.beside("cue-order")
     assert (beside.dataset, beside.runs) == ("cue-order", tmp_path)
-    assert beside.name == "smoke+frames=8+seed=3"
-    assert study.beside("kth-mini").name == "smoke+seed=3"  # its profile is another
+    assert beside.name == "smoke+frames=8+train_seed=3"
+    assert study.beside("kth-mini").name == "smoke+train_seed=3"  # its profile is another
 
 
 def test_an_unknown_data_set_names_those_there_are(tmp_path):

@@ -17,23 +17,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ["book", "test", "soak", "lab", "bench", "pair", "lint", "clean", "distclean"]
+TARGETS = ["book", "extended", "test", "soak", "lab", "bench", "pair", "lint", "clean", "distclean"]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.md"))
 
 # Each room may import itself and those before it. `show` draws what the stages found and neither
 # imports the other: notebooks bring them together.
-ROOMS = [
-    "profiles",
-    "keys",
-    "processes",
-    "data",
-    "rendered",
-    "datasets",
-    "models",
-    "variants",
-    "training",
-]
-ROOMS += ["explain", "own", "compare", "stages", "study", "__main__"]
+ROOMS = ["files", "machine", "named", "fetched", "keys", "profiles", "processes", "data"]
+ROOMS += ["rendered", "datasets", "models", "variants", "graph", "runs", "training", "explain"]
+ROOMS += ["own", "compare", "stages", "results", "jobs", "plan", "study", "__main__"]
 MAY_IMPORT = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
 MAY_IMPORT["show"] = {*MAY_IMPORT["compare"], "show"}
 

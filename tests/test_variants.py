@@ -6,11 +6,13 @@ import pytest
 import torch
 from conftest import ROOT
 
+from vidlib.graph import stages_of
+from vidlib.models.narrow import parameters
 from vidlib.models.store import build_network
 from vidlib.profiles import PROFILES, QUICK
-from vidlib.stages import stages_of
+from vidlib.runs import Runs
 from vidlib.study import open_study
-from vidlib.variants import STUDIED, VARIANTS, parameters
+from vidlib.variants import STUDIED, VARIANTS
 
 SMALL = {"train_clips": 1, "validation_clips": 1, "clstm_epochs": 1, "gate_batch_size": 2}
 
@@ -92,7 +94,7 @@ def test_controls_go_through_the_same_stages_and_the_book_does_not_wait_for_them
 
 
 def test_the_narrow_control_depends_on_the_network_that_it_is_measured_by():
-    modules = open_study("something-mini", "smoke")._ingredients("train-i3d-narrow")["modules"]
+    modules = Runs("something-mini", "smoke").ingredients("train-i3d-narrow")["modules"]
     assert {"vidlib.models.i3d", "vidlib.models.clstm"} <= modules.keys()
 
 

@@ -2,12 +2,23 @@
 
 import argparse
 import ast
+import os
 import sys
 import warnings
 
 from vidlib.data.index import DataWarning
+from vidlib.jobs import SEEDED, book_jobs, extended_jobs
+from vidlib.keys import ROOT
+from vidlib.plan import plan
 from vidlib.processes import rank
-from vidlib.study import open_study
+from vidlib.results import RESULTS, collect
+from vidlib.runs import Runs
+from vidlib.study import Study
+from vidlib.variants import STUDIED
+
+WORDS = """status: which results are there. plan: what is to be made, with hours, memory and disk as
+measured here; with --seeds, of the run over so many training seeds. collect: write the tables of
+that run into results/."""
 
 
 def _setting(text: str) -> tuple[str, object]:
@@ -18,10 +29,13 @@ def _setting(text: str) -> tuple[str, object]:
         return name, value
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Make the stage that is named, and what it needs; "status" says what is current."""
-    parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__)
-    parser.add_argument("stage", nargs="+", help="status, or what it lists: train-i3d or train i3d")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__, epilog=WORDS)
+    parser.add_argument(
+        "stage",
+        nargs="+",
+        help="a stage, train-i3d or train i3d (status lists them), or status, plan, collect",
+    )
     parser.add_argument("--dataset", default="something-mini")
     parser.add_argument("--profile", default="quick")
     parser.add_argument(
@@ -33,18 +47,52 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         help="override a field of the profile; may be given several times",
     )
-    options = parser.parse_intermixed_args(arguments)
-    name = "-".join(options.stage)
+    parser.add_argument("--seeds", type=int, default=0, help="how many training seeds, from 0")
+    parser.add_argument("--key", default="", help="collect: what these results are current by")
+    return parser
+
+
+def _status(runs: Runs) -> None:
+    for stage in runs.stages:
+        print(f"{'current' if runs.is_current(stage) else '-':8} {runs.path(stage)}")
+
+
+def _plan(runs: Runs, seeds: int) -> None:
+    build = ROOT / "_build" / runs.dataset / runs.name
+    jobs = extended_jobs(runs, seeds) if seeds else book_jobs(runs, build, {})
+    print(plan(jobs, os.cpu_count() or 1))
+
+
+def _collect(runs: Runs, seeds: int, key: str) -> None:
+    studies = [runs.with_seed(seed) for seed in range(seeds)]
+    stages = [f"{step}-{network}" for step in SEEDED for network in STUDIED]
+    folder = RESULTS / runs.dataset / runs.name
+    collect(studies, stages, key, folder)
+    print(folder)
+
+
+def _make(runs: Runs, stage: str) -> None:
     warnings.simplefilter("always", DataWarning)  # even where others are silenced
+    study = Study(runs.dataset, runs.profile_name, runs.overrides, runs.runs, runs.data)
+    folder = study.ensure(stage)
+    if rank() == 0:
+        print(folder)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the arguments say; return the exit status."""
+    options = _parser().parse_intermixed_args(arguments)
+    name = "-".join(options.stage)
     try:
-        study = open_study(options.dataset, options.profile, dict(options.settings))
+        runs = Runs(options.dataset, options.profile, dict(options.settings))
         if name == "status":
-            for stage in study.stages:
-                print(f"{'current' if study.is_current(stage) else '-':8} {study.path(stage)}")
+            _status(runs)
+        elif name == "plan":
+            _plan(runs, options.seeds)
+        elif name == "collect":
+            _collect(runs, options.seeds, options.key)
         else:
-            folder = study.ensure(name)
-            if rank() == 0:
-                print(folder)
+            _make(runs, name)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"vidlib: {error}", file=sys.stderr)
         return 2

@@ -3,13 +3,7 @@
 Functions are named, not imported: a stage depends on the code of its own data set alone.
 """
 
-import importlib
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-
-import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -21,7 +15,8 @@ class DataSet:
     sized: whether `render_size` says how large it is rendered. kind: which of the renderer's sets
     this is, where it has several. classes: how many, where it is rendered. mirrored: whether
     classes come in pairs that only direction tells apart. most: clips of a class that it can have,
-    in training and in validation.
+    in training and in validation. how_to_get: of an original the sentence, named "module:name",
+    that says where its files come from.
     """
 
     reader: str
@@ -33,6 +28,7 @@ class DataSet:
     classes: int = 0
     mirrored: bool = False
     most: tuple[int, int] = (6250, 6250)
+    how_to_get: str = ""
 
     @property
     def planted(self) -> bool:
@@ -67,39 +63,6 @@ DATASETS = {
     ),
     "cue-marker": DataSet(SOMETHING, *CUES, kind="cue-marker", classes=4),
     "cue-order": DataSet(SOMETHING, *CUES, kind="cue-order", classes=2),
-    "something": DataSet(SOMETHING),
-    "kth": DataSet(KTH, original="kth"),
+    "something": DataSet(SOMETHING, how_to_get="vidlib.data.something:HOW_TO_GET"),
+    "kth": DataSet(KTH, original="kth", how_to_get="vidlib.data.kth:HOW_TO_GET"),
 }
-
-
-def module_of(function: str) -> str:
-    """Return the module of a function named as "module:name"."""
-    return function.partition(":")[0]
-
-
-def function_of(function: str) -> Callable:
-    """Return a function named as "module:name"."""
-    return getattr(importlib.import_module(module_of(function)), function.partition(":")[2])
-
-
-def read_index(dataset: str, files: Path) -> pd.DataFrame:
-    """Return the index of a data set's files, by the reader of its layout."""
-    return function_of(DATASETS[dataset].reader)(files)
-
-
-def observer_of(dataset: str) -> Callable:
-    """Return the ideal observer of a rendered data set: (scene, orders) to labels."""
-    return function_of(DATASETS[dataset].observer)
-
-
-def render_dataset(
-    dataset: str, folder: Path, clips_per_class: dict[str, int], size: int | None, seed: int
-) -> None:
-    """Render a data set into a folder by all cores; size: pixels a side, where it is `sized`."""
-    one = DATASETS[dataset]
-    options = {"size": size} if one.sized else {}
-    options |= {"kind": one.kind} if one.kind else {}
-    processes = os.cpu_count() or 1
-    function_of(one.renderer)(
-        folder, clips_per_class=clips_per_class, seed=seed, processes=processes, **options
-    )

@@ -1,79 +1,174 @@
-"""Which code a result depends on, as hashes that comments, layout and docstrings do not change."""
+"""What is current: every result carries the key of all that it was made from.
+
+A key is the SHA-256 of what a result depends on: the code that made it, the values it was given,
+the versions of libraries, and the keys of the results it reads. A result whose key is the one
+computed now is current; anything else is made again. Stages, executed pages and the built book all
+use this one notion, whoever asks: a notebook, the command line or Snakemake.
+
+Code counts by module: the entry modules of a result and all modules of vidlib that these import, at
+any depth. Comments, layout and docstrings do not count. A file beside a module that the module
+names in its code, such as a script, counts by its bytes. The `__init__` of a package holds
+re-exports alone and does not count: a name imported from a package stands for the module that it
+comes from.
+"""
 
 import ast
+import functools
 import hashlib
-import inspect
+import json
 import os
-import textwrap
-from collections.abc import Callable
+from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
-
-def code_hash(functions: list[Callable]) -> str:
-    """Return one hash of what the source of these functions means."""
-    return _hash("".join(_meaning(_source(function)) for function in functions))
+ROOT = Path(__file__).resolve().parents[1]
+RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless", "scikit-learn")
 
 
-def _meaning(source: str) -> str:
-    """Return code as its syntax tree, without comments, layout and docstrings."""
-    tree = ast.parse(source)
+class Code:
+    """The code of vidlib, read once: what each module means, and what it imports.
+
+    root: the folder that holds the folder vidlib.
+    """
+
+    def __init__(self, root: Path = ROOT):
+        self.root = Path(root)
+        self._read: dict[str, tuple[dict[str, str], set[str]]] = {}
+        self._exports: dict[str, dict[str, str]] = {}
+
+    def closure(self, entries: Iterable[str]) -> dict[str, str]:
+        """Return a hash per module, or file beside one, that these modules depend on.
+
+        entries: names of modules. What lies outside vidlib counts by its version, not here.
+
+        >>> sorted(Code().closure(["vidlib.explain.objective"]))
+        ['vidlib.explain.objective']
+        """
+        hashes: dict[str, str] = {}
+        todo, seen = set(entries), set()
+        while todo:
+            module = todo.pop()
+            if module in seen:
+                continue
+            seen.add(module)
+            own, imported = self._module(module)
+            hashes |= own
+            todo |= imported - seen
+        return dict(sorted(hashes.items()))
+
+    def of_text(self, source: str) -> dict[str, str]:
+        """Return the hashes of all that some code imports of vidlib, such as a page's cells."""
+        return self.closure(self._imports(ast.parse(source)))
+
+    def of_script(self, script: str) -> dict[str, str]:
+        """Return the hashes of a script, a path from the root, and of all that it imports."""
+        tree = _meaning(self.root / script)
+        return {script: sha256(ast.dump(tree)), **self.closure(self._imports(tree))}
+
+    def files(self, modules: Iterable[str]) -> list[Path]:
+        """Return the files that hashes of `closure` are of."""
+        return [self._file(name) or self.root / name for name in modules]
+
+    def _file(self, module: str) -> Path | None:
+        path = self.root.joinpath(*module.split(".")).with_suffix(".py")
+        return path if path.is_file() else None
+
+    def _module(self, module: str) -> tuple[dict[str, str], set[str]]:
+        """Return the hashes of a module and of the files beside it, and the modules it imports."""
+        if module not in self._read:
+            path = self._file(module)
+            if path is None:  # a whole package stands for all that it exports
+                self._read[module] = {}, set(self._exported(module).values())
+            else:
+                tree = _meaning(path)
+                hashes = {module: sha256(ast.dump(tree))}
+                for file in _named_beside(tree, path.parent):
+                    hashes[str(file.relative_to(self.root))] = _file_hash(file)
+                self._read[module] = hashes, self._imports(tree)
+        return self._read[module]
+
+    def _exported(self, package: str) -> dict[str, str]:
+        """Return by name the module that each re-export of a package comes from."""
+        if package not in self._exports:
+            path = self.root.joinpath(*package.split("."), "__init__.py")
+            found = {}
+            if package != "vidlib" and path.is_file():
+                for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                    if isinstance(node, ast.ImportFrom):
+                        found |= {a.asname or a.name: node.module for a in node.names}
+            self._exports[package] = found
+        return self._exports[package]
+
+    def _imports(self, tree: ast.AST) -> set[str]:
+        """Return the modules of vidlib that code imports, wherever in it."""
+        found = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {a.name for a in node.names if a.name.split(".")[0] == "vidlib"}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vidlib":
+                if self._file(node.module):
+                    found.add(node.module)
+                    continue
+                exported = self._exported(node.module)
+                for name in (alias.name for alias in node.names):
+                    found.add(exported.get(name, f"{node.module}.{name}"))
+        return found
+
+
+def _meaning(path: Path) -> ast.Module:
+    """Return the syntax tree of a file, which holds no comments and no layout, less docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 body[0] = ast.Pass()
-    return ast.dump(tree)
+    return tree
 
 
-def _imports(source: str) -> set[str]:
-    """Return the vidlib modules that code imports, wherever in it."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vidlib":
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            found |= {a.name for a in node.names if a.name.split(".")[0] == "vidlib"}
-    return found
+def _named_beside(tree: ast.Module, folder: Path) -> list[Path]:
+    """Return the files of a folder that code names, such as "player.js"."""
+    there = {p.name: p for p in folder.iterdir() if p.is_file() and p.suffix not in (".py", ".pyc")}
+    if not there:
+        return []
+    strings = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
+    return [there[s] for s in strings if isinstance(s, str) and s in there]
 
 
-def _module_file(module: str, package: Path) -> Path | None:
-    path = package.parent.joinpath(*module.split("."))
-    if path.with_suffix(".py").is_file():
-        return path.with_suffix(".py")
-    initial = path / "__init__.py"
-    return initial if initial.is_file() and module != "vidlib" else None
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text as hexadecimal digits."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
-def module_hashes(
-    functions: list[Callable], modules: tuple[str, ...], package: Path
-) -> dict[str, str]:
-    """Return a hash per vidlib module that functions depend on, through imports at any depth.
+def key_of(ingredients: dict) -> str:
+    """Return the key of a result: one hash of all that it depends on.
 
-    modules: names of some that they use without importing them. package: the folder of vidlib. The
-    __init__ of a package whose submodule is imported does not count: those hold re-exports alone.
+    ingredients: whatever JSON can hold; the order of its names does not matter.
+
+    >>> key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1}) != key_of({"a": 1})
+    True
     """
-    todo = set(modules).union(*(_imports(_source(function)) for function in functions))
-    hashes: dict[str, str] = {}
-    while todo:
-        module = todo.pop()
-        path = _module_file(module, package)
-        if path is None or module in hashes:
-            continue
-        source = path.read_text(encoding="utf-8")
-        hashes[module] = _hash(_meaning(source))
-        todo |= _imports(source)
-    return dict(sorted(hashes.items()))
+    return sha256(json.dumps(ingredients, sort_keys=True))
+
+
+@functools.cache
+def versions(names: tuple[str, ...] = RECORDED) -> dict[str, str]:
+    """Return the installed versions of libraries that results depend on."""
+    return {name: version(name) for name in names}
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_hash(folder: Path) -> str:
-    """Return one hash of the names and contents of all files under a folder."""
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        total.update(str(path.relative_to(folder)).encode())
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+    """Return one hash of the names and contents of all files under a folder, or of one file."""
+    inside = (p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    files = [folder] if folder.is_file() else inside
+    lines = (f"{path.relative_to(folder)} {_file_hash(path)}" for path in sorted(files))
+    return sha256("\n".join(lines))
 
 
 def folder_state(folder: Path) -> str:
@@ -88,12 +183,4 @@ def folder_state(folder: Path) -> str:
                 path = os.path.join(place, name)
                 stat = os.stat(path) if os.path.exists(path) else os.lstat(path)
                 lines.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _source(function: Callable) -> str:
-    return textwrap.dedent(inspect.getsource(function))
+    return sha256("\n".join(sorted(lines)))

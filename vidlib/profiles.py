@@ -18,7 +18,9 @@ class Profile:
     one per layer. momentum is SGD's. mask_l1 and mask_tv are the weights of Eq. 1; mask_method is
     "find" or a procedure of `learn_masks`, whose are mask_iterations and mask_lr. searched_clips,
     of all classes, have all their windows scored. The gate's are those of the small networks that
-    look for leaks, and, with epochs of their own, of those that learn planted cues.
+    look for leaks, and, with epochs of their own, of those that learn planted cues. data_seed draws
+    what is rendered and which clips are explained, train_seed a network's weights, the order of its
+    clips and dropout: runs that differ in train_seed alone share their clips.
     """
 
     render_size: int = 112
@@ -56,7 +58,8 @@ class Profile:
     gate_batch_size: int = 16
     gate_lr: float = 4e-3
     cue_epochs: int = 5
-    seed: int = 0
+    data_seed: int = 0
+    train_seed: int = 0
 
 
 QUICK = Profile()
@@ -170,7 +173,8 @@ _AT_LEAST_ZERO = {
     "mask_l1",
     "mask_tv",
     "mask_iterations",
-    "seed",
+    "data_seed",
+    "train_seed",
     "i3d_dropout",
     "clstm_dropout",
 }
@@ -244,8 +248,9 @@ def resolve_profile(
         raise ValueError(
             f"render_size is {profile.render_size}: give an even number of pixels, at least 32"
         )
-    if profile.seed >= 2**32:
-        raise ValueError(f"seed is {profile.seed}: it must be below {2**32}")
+    for field in ("data_seed", "train_seed"):
+        if (seed := getattr(profile, field)) >= 2**32:
+            raise ValueError(f"{field} is {seed}: it must be below {2**32}")
     if profile.frames < 4:
         raise ValueError(f"frames is {profile.frames}: give at least 4")
     for field in _BELOW_ONE:

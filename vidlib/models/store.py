@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from vidlib.files import aside, write_text
+
 NETWORKS = {"i3d": ("vidlib.models.i3d", "I3D"), "clstm": ("vidlib.models.clstm", "CLSTM")}
 
 
@@ -19,10 +21,10 @@ def build_network(name: str, arguments: dict) -> torch.nn.Module:
 def save_network(network: torch.nn.Module, folder: Path, name: str, arguments: dict) -> None:
     """Write weights.safetensors and network.json into a folder; the two are all it takes."""
     folder = Path(folder)
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()},
-              folder / "weights.safetensors")  # fmt: skip
+    with aside(folder / "weights.safetensors") as part:
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, part)
     recipe = {"network": name, "arguments": arguments}
-    (folder / "network.json").write_text(json.dumps(recipe, indent=1))
+    write_text(folder / "network.json", json.dumps(recipe, indent=1))
 
 
 def load_network(folder: Path) -> torch.nn.Module:

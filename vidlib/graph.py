@@ -1,0 +1,95 @@
+"""The stages of the study: what each reads, which settings it sees, on which code it depends.
+
+This table is all that plans need: it imports no stage, so that reading it takes milliseconds.
+"""
+
+from dataclasses import dataclass, field
+
+from vidlib.datasets import DATASETS
+from vidlib.named import module_of
+from vidlib.variants import STUDIED, VARIANTS
+
+RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay")  # of each family
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the study.
+
+    module: whose function `run` makes it. fields: those of the profile that it uses; it sees no
+    others. upstream: stages whose results it reads; "files" is the data set itself, rendered or the
+    original. options: further arguments of `run`; functions among them are named "module:name".
+    modules: those of vidlib that count as its code beside what these import. control: whether it is
+    of a control, which nothing else waits for. together: whether all processes of a run make it, of
+    which the first one's results count; others, the first makes.
+    """
+
+    module: str
+    fields: tuple[str, ...]
+    upstream: tuple[str, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+    control: bool = False
+    together: bool = False
+
+    @property
+    def entries(self) -> list[str]:
+        """The modules whose code, and all that it imports, a result depends on."""
+        named = (o for o in self.options.values() if isinstance(o, str) and ":" in o)
+        return [self.module, *self.modules, *map(module_of, named)]
+
+
+def stages_of(dataset: str) -> dict[str, Stage]:
+    """Return the stages of a data set's study by name, each after those that it needs.
+
+    >>> list(stages_of("cue-order"))[:3]
+    ['render', 'prepare', 'observe']
+    """
+    one, stages = DATASETS[dataset], {}
+
+    def add(name: str, fields: tuple[str, ...], upstream: tuple[str, ...] = (), **more) -> None:
+        module = f"vidlib.stages.{name.partition('-')[0]}"
+        stages[name] = Stage(module, fields, upstream, **more)
+
+    if one.rendered:
+        fields = ("train_clips", "validation_clips", "data_seed")
+        options = {"renderer": one.renderer, **({"kind": one.kind} if one.kind else {})}
+        add("render", (*fields, "render_size") if one.sized else fields, options=options)
+    add("prepare", ("frames", "size"), ("files",), options={"reader": one.reader})
+    judge = {"observer": one.observer} if one.rendered else {}
+    if one.rendered:
+        add("observe", ("frames",), ("files", "prepare"), options=judge)
+    if one.mirrored:
+        add("leakage", ("gate_epochs", "gate_batch_size", "gate_lr", "train_seed"), ("prepare",))
+    if one.planted:
+        fields = ("cue_epochs", "gate_batch_size", "gate_lr", "train_seed")
+        add("intervene", fields, ("files", "prepare"))
+    chosen = ("mask_l1", "mask_tv", "explained_clips", "data_seed")
+    found = ("mask_method", "mask_iterations", "mask_lr")
+    for name, variant in VARIANTS.items():
+        control = bool(variant.differs)
+        recipe = tuple(f"{variant.family}_{setting}" for setting in RECIPE)
+        start = {"start": variant.start} if variant.start else {}
+        add(
+            f"train-{name}",
+            (*variant.fields, *recipe, "momentum", "batch_size", "train_seed"),
+            ("prepare",),
+            options={"family": variant.family, "builder": variant.builder, **start},
+            modules=variant.modules,
+            control=control,
+            together=True,
+        )
+        own, trained = {"network": name}, ("prepare", f"train-{name}")
+        seeds = ("data_seed", "train_seed")
+        add(f"evaluate-{name}", seeds, trained, options=own, control=control)
+        judged = {**own, **judge}
+        explained = ("files", *trained)
+        add(f"explain-{name}", (*chosen, *found), explained, options=judged, control=control)
+        if not control:
+            fields = (*chosen, "mask_iterations", "searched_clips")
+            add(f"search-{name}", fields, trained, options=own)
+            searched = (*explained, f"search-{name}")
+            add(f"rivals-{name}", (*chosen, *found), searched, options=judged)
+    seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)
+    add("compare", ("data_seed",), seen, options={"networks": list(STUDIED)})
+    return stages

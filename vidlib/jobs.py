@@ -1,0 +1,230 @@
+"""All that the book is made of, as jobs: stages, pages and the book itself, each with its key.
+
+A job is current where its record holds the key computed now; Snakemake runs the others. Its needs
+are the jobs whose results it reads, no more: what does not need each other can run side by side.
+
+The header of a page lists, under `vidlib: stages`, the stages that it reads: names as in
+"explain-i3d", those of a set beside the page's own as in "kth-mini/explain-i3d", or "all". Under
+`vidlib: files` it lists files and folders of the repository that it reads.
+"""
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from vidlib.keys import ROOT, folder_hash, key_of, versions
+from vidlib.runs import Runs
+from vidlib.variants import STUDIED
+
+# Libraries that show in a page beside those that stages depend on; those that show in the book.
+PAGE_LIBRARIES = ("plotly", "papermill", "jupytext", "ipywidgets", "anywidget", "pillow")
+BOOK_LIBRARIES = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "plotly")
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.M | re.S)
+SEEDED = ("train", "evaluate", "explain")  # what a run over seeds repeats
+RUNNER, BUILDER = "book/execute.py", "book/build.py"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to make.
+
+    key: of all that it depends on. record: the JSON file that holds the key once it is made. needs:
+    keys of the jobs whose results it reads. command: makes it, in a shell at the repository's
+    root. whole: whether it uses every core, or one. parameters: of a stage, the settings it sees.
+    """
+
+    name: str
+    key: str
+    record: Path
+    needs: tuple[str, ...]
+    command: str
+    whole: bool
+    parameters: dict | None = None
+
+    @property
+    def current(self) -> bool:
+        """Whether what it makes is there, made of what is there now."""
+        try:
+            return json.loads(self.record.read_text(encoding="utf-8"))["key"] == self.key
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return False
+
+
+class Page:
+    """A page with code: what it shows, the code it calls and the stages it reads.
+
+    source: its MyST text, a path from the repository's root.
+    """
+
+    def __init__(self, source: str, root: Path = ROOT):
+        self.source, self.name = source, Path(source).stem
+        self.text = (root / source).read_text(encoding="utf-8")
+        header = yaml.safe_load(self.text.split("---\n", 2)[1]).get("vidlib", {})
+        self.stages, self.files = header.get("stages", []), header.get("files", [])
+
+    def code(self) -> str:
+        """Return the code of all its cells; ValueError, naming the page, where it is no Python."""
+        code = "\n".join(CELL.findall(self.text))
+        try:
+            ast.parse(code)
+        except SyntaxError as error:
+            raise ValueError(f"{self.source}: {error.msg} in {error.text!r}") from error
+        return code
+
+    def reads(self, runs: Runs) -> Iterator[tuple[Runs, str]]:
+        """Yield the stages that it reads, with the study of each, where that has them."""
+        for listed in self.stages:
+            dataset, _, stage = listed.rpartition("/")
+            if dataset and runs.dataset != "something-mini":  # only its book shows other sets
+                continue
+            one = runs.beside(dataset) if dataset else runs
+            wanted = one.main_stages if stage == "all" else [stage]
+            yield from ((one, name) for name in wanted if name in one.stages)
+
+
+def pages_of(dataset: str, root: Path = ROOT) -> dict[str, tuple[str | None, Page]]:
+    """Return the pages of a data set's book: by name the set that each runs on, and its text.
+
+    Chapter 7 is of no data set. Chapters 2 to 6 are in the book on something-mini a second time, on
+    kth-mini.
+    """
+    chapters = [Page(f"notebooks/{p.name}", root) for p in sorted(root.glob("notebooks/*.md"))]
+    others = [Page(f"book/{p.name}", root) for p in sorted(root.glob("book/*.md")) if _has_code(p)]
+    found = {
+        page.name: (None if page.name == "07_errata" else dataset, page)
+        for page in chapters + others
+    }
+    if dataset == "something-mini":
+        again = [page for page in chapters if "02" <= page.name < "07"]
+        found |= {f"kth-mini/{page.name}": ("kth-mini", page) for page in again}
+    return found
+
+
+def _has_code(path: Path) -> bool:
+    return "```{code-cell}" in path.read_text(encoding="utf-8")
+
+
+def flags_of(runs: Runs) -> str:
+    """Return the options of the command line that mean a study."""
+    settings = [f"--set={name}={value}" for name, value in runs.overrides.items()]
+    return shlex.join(["--dataset", runs.dataset, "--profile", runs.profile_name, *settings])
+
+
+def stage_jobs(runs: Runs, wanted: list[str], *, whole: bool = True) -> dict[str, Job]:
+    """Return the jobs of some stages of a study and of all that these need, by their keys.
+
+    whole: whether each uses every core; those that render and decode do in any case.
+    """
+    found: dict[str, Job] = {}
+
+    def add(stage: str) -> str:
+        key = runs.key(stage)
+        if key not in found:
+            found[key] = Job(
+                f"{runs.dataset}/{runs.name}/{stage}",
+                key,
+                runs.path(stage) / "provenance.json",
+                tuple(add(up) for up in runs.needs(stage)),
+                f"python -m vidlib {stage} {flags_of(runs)}",
+                whole or stage in ("render", "prepare", "observe"),
+                runs.ingredients(stage)["parameters"],
+            )
+        return key
+
+    for stage in wanted:
+        add(stage)
+    return found
+
+
+def _page_job(
+    name: str, page: Page, runs: Runs, given: dict, build: Path
+) -> tuple[Job, dict[str, Job]]:
+    """Return the job of a page, and those of the stages that it reads."""
+    code, read, direct = runs.code, {}, []
+    for study, stage in page.reads(runs):
+        read |= stage_jobs(study, [stage])
+        direct.append(study.key(stage))
+    key = key_of(
+        {
+            "page": name,
+            "text": page.text,
+            "modules": code.of_text(page.code()),
+            "runner": code.of_script(RUNNER),
+            "given": given,
+            "upstream": sorted(direct),
+            "files": {file: folder_hash(code.root / file) for file in page.files},
+            "versions": {**versions(), **versions(PAGE_LIBRARIES)},
+        }
+    )
+    parts = (job.name.split("/") for job in read.values())
+    stages = " ".join(sorted(f"{dataset}/{stage}" for dataset, _, stage in parts))
+    arguments = [page.source, build, name, json.dumps(given), key, stages]
+    command = f"python {RUNNER} {shlex.join(map(str, arguments))}"
+    record = build / "notebooks" / f"{name}.json"
+    return Job(f"page/{name}", key, record, tuple(direct), command, False), read
+
+
+def book_jobs(runs: Runs, build: Path, page_options: dict[str, dict]) -> dict[str, Job]:
+    """Return the jobs of a study's book by their keys, the book's own last.
+
+    build: the folder of executed pages and the book. page_options: parameters of single pages,
+    beside data set, profile and overrides.
+    """
+    jobs: dict[str, Job] = {}
+    pages: dict[str, Job] = {}
+    code, studies = runs.code, {runs.dataset: runs}
+    for name, (dataset, page) in pages_of(runs.dataset, code.root).items():
+        given: dict[str, object] = {}
+        one = runs
+        if dataset:
+            one = studies.setdefault(dataset, runs if dataset in studies else runs.beside(dataset))
+            given = {"dataset": dataset, "profile": runs.profile_name, **one.overrides}
+        job, read = _page_job(name, page, one, given | page_options.get(name, {}), build)
+        pages[job.key] = job
+        jobs |= read
+    key = key_of(
+        {
+            "pages": sorted(pages),
+            "sources": {
+                name: folder_hash(code.root / name)
+                for name in ("book", "_config.yml", "_toc.yml", "CITATION.cff")
+            },
+            "builder": code.of_script(BUILDER),
+            "versions": versions(BOOK_LIBRARIES),
+        }
+    )
+    command = f"python {BUILDER} --executed {build}/notebooks --out {build} --key {key}"
+    book = Job("book", key, build / "book.json", tuple(pages), command, True)
+    return {**jobs, **pages, key: book}
+
+
+def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
+    """Return the jobs of what the book reads but does not make: both networks at many seeds.
+
+    They train from seeds 0 to `seeds` - 1, on the same clips; each takes one core, so that as many
+    run at once as there are. The last of a data set, "results/...", writes its tables. Where the
+    data set is something-mini, the same on kth-mini.
+    """
+    jobs: dict[str, Job] = {}
+    studies = [runs, runs.beside("kth-mini")] if runs.dataset == "something-mini" else [runs]
+    wanted = [f"{step}-{network}" for step in SEEDED for network in STUDIED]
+    for study in studies:
+        needs: list[str] = []
+        for seed in range(seeds):
+            one = study.with_seed(seed)
+            jobs |= {
+                k: job for k, job in stage_jobs(one, wanted, whole=False).items() if k not in jobs
+            }
+            needs += [one.key(stage) for stage in wanted]
+        key = key_of({"jobs": needs, "writer": runs.code.closure(["vidlib.results"])})
+        command = f"python -m vidlib collect {flags_of(study)} --seeds {seeds} --key {key}"
+        name = f"results/{study.dataset}/{study.name}"
+        record = runs.code.root / name / "provenance.json"
+        jobs[key] = Job(name, key, record, tuple(needs), command, False)
+    return jobs

@@ -1,0 +1,63 @@
+"""How a profile builds the C-LSTM, and the controls that are C-LSTMs but for one thing.
+
+Each function takes a profile `p` and the number of classes and returns the keyword arguments of
+`vidlib.models.CLSTM`.
+"""
+
+
+def own(p, classes: int) -> dict:
+    """Return how a profile's C-LSTM is built."""
+    return {
+        "num_classes": classes,
+        "frames": p.frames,
+        "size": p.size,
+        "layers": len(p.clstm_strides),
+        "hidden": p.clstm_hidden,
+        "stride": p.clstm_strides,
+        "dropout": p.clstm_dropout,
+    }
+
+
+def average(p, classes: int) -> dict:
+    """Return how the C-LSTM is built that has the I3D's head."""
+    return {**own(p, classes), "head": "average"}
+
+
+def bidirectional(p, classes: int) -> dict:
+    """Return how the C-LSTM is built that also reads from the end."""
+    return {**own(p, classes), "bidirectional": True}
+
+
+def deeper(p, classes: int, layers: int) -> dict:
+    """Return how the C-LSTM with more layers is built.
+
+    Layers are added at stride 1; where their pooling would leave no pixel, earlier strides are
+    lowered to 1, the last first. Raises ValueError where the profile's own has as many layers.
+    """
+    if layers <= len(p.clstm_strides):
+        raise ValueError(
+            f"the profile's own C-LSTM has {len(p.clstm_strides)} layers: one with {layers} is no "
+            "deeper (clstm_strides has a number for each)"
+        )
+    strides = [*p.clstm_strides, *[1] * (layers - len(p.clstm_strides))]
+
+    def pixels() -> int:
+        size = min(p.size)
+        for stride in strides:
+            size = -(-size // stride) // 2
+        return size
+
+    while not pixels() and max(strides) > 1:
+        last = max(k for k, stride in enumerate(strides) if stride > 1)
+        strides[last] = 1
+    return {**own(p, classes), "layers": layers, "stride": tuple(strides)}
+
+
+def four_layers(p, classes: int) -> dict:
+    """Return how the C-LSTM with four layers is built."""
+    return deeper(p, classes, 4)
+
+
+def five_layers(p, classes: int) -> dict:
+    """Return how the C-LSTM with five layers is built."""
+    return deeper(p, classes, 5)

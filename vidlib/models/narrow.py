@@ -1,0 +1,35 @@
+"""The I3D that has as many parameters as the C-LSTM: what is left is their way with time."""
+
+import torch
+
+from vidlib.models import clstm_variants, i3d_variants
+from vidlib.models.store import build_network
+
+
+def parameters(family: str, arguments: dict) -> int:
+    """Return how many parameters a network of a family has."""
+    with torch.device("meta"):
+        return sum(one.numel() for one in build_network(family, arguments).parameters())
+
+
+def narrow_i3d(p, classes: int) -> dict:
+    """Return how the I3D is built whose parameters are as many as the C-LSTM's, or nearly.
+
+    Raises ValueError where none between 1/128 and twice the published width has so many.
+    """
+    wanted = parameters("clstm", clstm_variants.own(p, classes))
+    arguments = i3d_variants.own(p, classes)
+
+    def count(width: float) -> int:
+        return parameters("i3d", {**arguments, "width": width})
+
+    low, high = 1 / 128, 2.0
+    if not count(low) <= wanted <= count(high):
+        raise ValueError(
+            f"no I3D between the widths {low:.4f} and {high} has the {wanted:,} parameters of the "
+            "C-LSTM: change clstm_hidden"
+        )
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (low, middle) if count(middle) > wanted else (middle, high)
+    return {**arguments, "width": round(low, 4)}

@@ -1,0 +1,96 @@
+"""What a run would take, before it starts: hours, memory and disk of every job.
+
+The figures are those that earlier runs of the same job measured on this kind of machine: at the
+same settings but for seeds, with as many threads, or else the nearest that there is. Nothing is
+guessed: a job that never ran has no figures, and the sums say how many these are.
+"""
+
+import json
+from dataclasses import dataclass
+
+from vidlib.jobs import Job
+from vidlib.machine import machine
+
+SEEDS = ("data_seed", "train_seed")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of a job took: seconds, bytes of memory at its peak, bytes on the disk.
+
+    note: in what that run differed from the one planned, seeds apart; "" where in nothing.
+    """
+
+    seconds: float
+    peak_bytes: int
+    disk_bytes: int
+    note: str
+
+
+def cost_of(job: Job, cores: int) -> Cost | None:
+    """Return what a job like this one took on this kind of machine last; None if it never ran.
+
+    cores: of this machine, which a job that uses every core has as threads.
+    """
+    stage = job.parameters is not None
+    folder = job.record.parent.parent if stage else job.record.parent
+    found = []
+    for path in folder.glob("*/provenance.json" if stage else job.record.name):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.get("machine") != machine():
+            continue
+        apart = _apart(record["parameters"], job.parameters) if stage else []
+        threads = cores if job.whole else 1
+        if stage and record["threads"] != threads:
+            apart.append("threads")
+        found.append((-len(apart), record["finished"], apart, record))
+    if not found:
+        return None
+    _, _, apart, record = max(found, key=lambda one: one[:2])
+    note = f"measured at other {', '.join(apart)}" if apart else ""
+    return Cost(record["seconds"], record["peak_bytes"], record["disk_bytes"], note)
+
+
+def _apart(one: dict, other: dict) -> list[str]:
+    """Return the settings, seeds aside, in which two runs of a stage differ."""
+    other = json.loads(json.dumps(other))  # as a record holds them: lists for tuples
+    names = (one.keys() | other.keys()) - set(SEEDS)
+    return sorted(name for name in names if one.get(name) != other.get(name))
+
+
+def plan(jobs: dict[str, Job], cores: int) -> str:
+    """Return a line per job and their sums, as text.
+
+    cores: of this machine; jobs that take one core each run side by side on them.
+    """
+    width = max(len(job.name) for job in jobs.values())
+    lines = [f"{'job':{width}} {'hours':>8} {'memory':>9} {'disk':>9}"]
+    total, wall, disk, peak, unknown = 0.0, 0.0, 0, 0, 0
+    for job in jobs.values():
+        cost = None if job.current else cost_of(job, cores)
+        if cost is None:
+            unknown += not job.current
+            words = "made" if job.current else "?"
+            lines.append(f"{job.name:{width}} {words:>8}")
+            continue
+        hours = cost.seconds / 3600
+        total, wall = total + hours, wall + hours / (1 if job.whole else cores)
+        disk = disk + cost.disk_bytes
+        peak = max(peak, cost.peak_bytes * (1 if job.whole else cores))
+        sizes = f"{_size(cost.peak_bytes)} {_size(cost.disk_bytes)}"
+        lines.append(f"{job.name:{width}} {hours:8.3f} {sizes}  {cost.note}".rstrip())
+    lines.append(f"{'sum':{width}} {total:8.3f} {_size(peak)} {_size(disk)}")
+    made = sum(job.current for job in jobs.values())
+    lines.append(
+        f"{len(jobs)} jobs, {made} of them made. What was measured of the others: {total:.2f} "
+        f"hours one after another, {wall:.2f} hours on {cores} cores, where jobs of one core run "
+        f"side by side and hold up to {_size(peak).strip()} together."
+    )
+    if unknown:
+        lines.append(f"{unknown} never ran on this kind of machine and are in no sum.")
+    return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    unit, name = (1e9, "GB") if count >= 1e9 else (1e6, "MB")
+    return f"{count / unit:6.1f} {name}"

@@ -1,0 +1,118 @@
+"""Tables of runs over many training seeds: small files in git, each with how it was made.
+
+`results/<dataset>/<profile>/<stage>/<table>.parquet` holds a table of all seeds, with a column
+train_seed; `provenance.json` beside the stages says what made them. The book reads these and never
+makes them: `make extended` does.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from vidlib.files import publish, write_table, write_text
+from vidlib.keys import ROOT
+from vidlib.runs import Runs
+
+RESULTS = ROOT / "results"
+MOST_BYTES = 20_000_000  # of all results together: they are in git
+PER_RUN = ("key", "data", "seconds", "threads", "processes", "peak_bytes", "disk_bytes", "finished")
+
+
+def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> None:
+    """Write the tables of some stages of studies that differ in their training seed alone.
+
+    key: what the record of these results is current by. folder: what is replaced, two levels below
+    the folder of all results. Raises FileNotFoundError where a stage has not been made, ValueError
+    where the tables are larger than `MOST_BYTES`.
+    """
+    told: dict[str, dict] = {}
+    tables: dict[Path, pd.DataFrame] = {}
+    for stage in stages:
+        records = {one.profile.train_seed: one.record(stage) for one in studies}
+        first = next(iter(records.values()))
+        told[stage] = {
+            name: first[name] for name in ("modules", "options", "versions", "machine", "device")
+        }
+        told[stage]["parameters"] = _unseeded(first["parameters"])
+        told[stage]["runs"] = [
+            {"train_seed": seed, **{name: record[name] for name in PER_RUN}}
+            for seed, record in records.items()
+        ]
+        for path in sorted(studies[0].path(stage).glob("*.parquet")):
+            tables[Path(stage) / path.name] = pd.concat(
+                [
+                    pd.read_parquet(one.path(stage) / path.name).assign(
+                        train_seed=one.profile.train_seed
+                    )
+                    for one in studies
+                ],
+                ignore_index=True,
+            )
+    aside = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    for path, table in tables.items():
+        (aside / path.parent).mkdir(parents=True, exist_ok=True)
+        write_table(aside / path, table)
+    others = (p for p in folder.parent.parent.rglob("*.parquet") if folder not in p.parents)
+    if (size := sum(path.stat().st_size for path in others)) > MOST_BYTES:
+        shutil.rmtree(aside)
+        raise ValueError(
+            f"the tables in {folder.parent.parent} would take {size / 1e6:.1f} MB, more than the "
+            f"{MOST_BYTES / 1e6:.0f} MB that git should hold: collect fewer seeds"
+        )
+    record = {
+        "key": key,
+        "dataset": studies[0].dataset,
+        "profile": studies[0].with_seed(0).name,
+        "train_seeds": [one.profile.train_seed for one in studies],
+        "stages": told,
+    }
+    write_text(aside / "provenance.json", json.dumps(record, indent=1))
+    publish(aside, folder)
+
+
+def _unseeded(parameters: dict) -> dict:
+    """Return settings as JSON holds them, without those that may differ between seeds."""
+    kept = {name: value for name, value in parameters.items() if name != "train_seed"}
+    return json.loads(json.dumps(kept))
+
+
+def record_of(dataset: str, profile: str, results: Path = RESULTS) -> dict:
+    """Return what made the results of a data set; FileNotFoundError, with the remedy, without."""
+    path = results / dataset / profile / "provenance.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no results of {dataset} at {profile} over seeds: make extended PROFILE={profile}"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def table_of(
+    dataset: str, profile: str, stage: str, table: str, results: Path = RESULTS
+) -> pd.DataFrame:
+    """Return a table of a stage, rows of all seeds; the column train_seed says of which."""
+    record_of(dataset, profile, results)
+    return pd.read_parquet(results / dataset / profile / stage / f"{table}.parquet")
+
+
+def changed_since(record: dict, runs: Runs) -> dict[str, list[str]]:
+    """Return what changed since results were made: for each thing, the stages that it concerns.
+
+    record: as `record_of` returns it. runs: the study as it is now. What changed is a module, a
+    library or a setting; an empty answer means that the same run would be made today.
+    """
+    changed: dict[str, list[str]] = {}
+    for stage, told in record["stages"].items():
+        now = runs.ingredients(stage)
+        pairs = {
+            "": (told["modules"], now["modules"]),
+            "library ": (told["versions"], now["versions"]),
+            "setting ": (told["parameters"], _unseeded(now["parameters"])),
+        }
+        for kind, (before, after) in pairs.items():
+            for name in sorted(before.keys() | after.keys()):
+                if before.get(name) != after.get(name):
+                    changed.setdefault(f"{kind}{name}", []).append(stage)
+    return changed

@@ -1,0 +1,181 @@
+"""The results of a study on disk: where each lies, whether it is current, how it was made.
+
+A stage's results lie in runs/<dataset>/<profile>/<stage>/<key>, with the key of `vidlib.keys`, and
+are there once their provenance.json is. Results of other settings or older code lie beside them,
+untouched. Nothing here makes a result: `vidlib.study` does.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from vidlib.datasets import DATASETS
+from vidlib.graph import Stage, stages_of
+from vidlib.keys import ROOT, Code, folder_state, key_of, versions
+from vidlib.named import function_of
+from vidlib.profiles import overridden, resolve_profile, unknown
+
+CODE = Code()
+
+
+class Runs:
+    """The stages of one data set at one profile, and what is there of their results.
+
+    dataset: a name in `vidlib.datasets.DATASETS`. profile: a name in `vidlib.profiles.PROFILES`.
+    overrides: values for any of its fields. runs: the folder of results, by default what the
+    environment variable VIDLIB_RUNS says, or runs/ in the repository. data: the folder of the
+    original data sets, by default what VIDLIB_DATA says, or data/. code: whose hashes count.
+    Raises ValueError, before any work, for an unknown name or an invalid value, and
+    FileNotFoundError for an original data set that is not there, saying how to get it.
+
+    >>> Runs("something-mini", "quick", {"train_seed": 1}).name
+    'quick+train_seed=1'
+    """
+
+    def __init__(
+        self,
+        dataset: str = "something-mini",
+        profile: str = "quick",
+        overrides: dict[str, object] | None = None,
+        runs: Path | None = None,
+        data: Path | None = None,
+        code: Code = CODE,
+    ):
+        if dataset not in DATASETS:
+            raise ValueError(unknown("dataset", dataset, DATASETS))
+        self.dataset = dataset
+        self.stages = stages_of(dataset)
+        self.rendered = DATASETS[dataset].rendered
+        self.original = DATASETS[dataset].original
+        self.runs = Path(runs or os.environ.get("VIDLIB_RUNS") or ROOT / "runs")
+        self.data = Path(data or os.environ.get("VIDLIB_DATA") or ROOT / "data").resolve()
+        if not self.rendered and not (self.data / dataset).is_dir():
+            raise FileNotFoundError(
+                f"the data set {dataset} is not in {self.data / dataset} (VIDLIB_DATA in the "
+                f"environment can name another place than {self.data}). "
+                f"{function_of(DATASETS[dataset].how_to_get)}."
+            )
+        self.profile_name = profile
+        self.profile = resolve_profile(profile, overrides or {}, self.original)
+        self._refuse_impossible_counts()
+        self.code = code
+        self._ingredients: dict[str, dict] = {}
+        self._keys: dict[str, str] = {}
+
+    def _refuse_impossible_counts(self) -> None:
+        """Raise ValueError for more clips than a rendered set can have, or fewer than a batch."""
+        one, p = DATASETS[self.dataset], self.profile
+        if not one.rendered:
+            return
+        counts = {"train_clips": p.train_clips, "validation_clips": p.validation_clips}
+        for (name, clips), most in zip(counts.items(), one.most, strict=True):
+            if clips > most:
+                raise ValueError(
+                    f"{name} is {clips}, and {self.dataset} has at most {most} of a class: lower it"
+                )
+        if p.explained_clips > p.validation_clips:
+            raise ValueError(
+                f"explained_clips is {p.explained_clips}, but there are only {p.validation_clips} "
+                "validation clips of a class: explain fewer"
+            )
+        clips = one.classes * p.train_clips
+        if p.batch_size > clips:
+            raise ValueError(
+                f"batch_size is {p.batch_size}, more than the {clips} training clips: lower it or "
+                "render more"
+            )
+        seen = 8 * clips if one.planted else 10 * p.train_clips if one.mirrored else None
+        if seen and p.gate_batch_size > seen:
+            raise ValueError(
+                f"gate_batch_size is {p.gate_batch_size}, more than the {seen} clips that it is "
+                "taken from: lower it or render more"
+            )
+
+    @property
+    def main_stages(self) -> list[str]:
+        """The stages that the book is made of: all but those of controls."""
+        return [name for name, stage in self.stages.items() if not stage.control]
+
+    @property
+    def overrides(self) -> dict[str, object]:
+        """The fields of the profile that are overridden, and their values."""
+        return overridden(self.profile_name, self.profile, self.original)
+
+    @property
+    def name(self) -> str:
+        """The profile's name, with what is overridden: "quick", "quick+train_seed=1"."""
+        words = [
+            f"{k}={'-'.join(map(str, v)) if isinstance(v, tuple) else v}"
+            for k, v in sorted(self.overrides.items())
+        ]
+        return "+".join([self.profile_name, *words])
+
+    def beside(self, dataset: str):
+        """Return the study of another data set at the same profile, with the same overrides.
+
+        Not with those that count clips: they are meant for this data set. Where the other set is
+        like another of the paper's, with the same seeds alone.
+        """
+        counts = {"train_clips", "validation_clips", "explained_clips", "batch_size"}
+        alike = DATASETS[dataset].original == self.original
+        kept = set(self.overrides) - counts if alike else {"data_seed", "train_seed"}
+        return self._like(dataset, {name: v for name, v in self.overrides.items() if name in kept})
+
+    def with_seed(self, train_seed: int):
+        """Return the same study of networks trained from another seed, on the same clips."""
+        return self._like(self.dataset, {**self.overrides, "train_seed": train_seed})
+
+    def _like(self, dataset: str, overrides: dict[str, object]):
+        return type(self)(
+            dataset, self.profile_name, overrides, self.runs, self.data, code=self.code
+        )
+
+    def stage(self, name: str) -> Stage:
+        """Return a stage by its name; ValueError, naming those there are, for another."""
+        if name not in self.stages:
+            raise ValueError(unknown("stage", name, self.stages))
+        return self.stages[name]
+
+    def ingredients(self, stage: str) -> dict:
+        """Return all that a stage's results depend on: code, settings, versions, upstream keys."""
+        if stage not in self._ingredients:
+            what, values = self.stage(stage), asdict(self.profile)
+            self._ingredients[stage] = {
+                "stage": stage,
+                "dataset": self.dataset,
+                "modules": self.code.closure(what.entries),
+                "options": what.options,
+                "parameters": {name: values[name] for name in what.fields},
+                "upstream": {name: self.key(name) for name in what.upstream},
+                "versions": versions(),
+            }
+        return self._ingredients[stage]
+
+    def key(self, stage: str) -> str:
+        """Return the key of a stage; of "files", of the data set itself."""
+        if stage not in self._keys:
+            if stage != "files":
+                self._keys[stage] = key_of(self.ingredients(stage))
+            elif self.rendered:
+                self._keys[stage] = self.key("render")
+            else:
+                self._keys[stage] = folder_state(self.data / self.dataset)
+        return self._keys[stage]
+
+    def needs(self, stage: str) -> list[str]:
+        """Return the stages that a stage reads; that which renders, for the data set itself."""
+        files = ["render"] if self.rendered else []
+        return [n for up in self.stage(stage).upstream for n in (files if up == "files" else [up])]
+
+    def path(self, stage: str) -> Path:
+        """Return the folder of a stage's current results, whether they are there or not."""
+        return self.runs / self.dataset / self.profile_name / stage / self.key(stage)[:12]
+
+    def is_current(self, stage: str) -> bool:
+        """Tell whether a stage's results are there."""
+        return (self.path(stage) / "provenance.json").is_file()
+
+    def record(self, stage: str) -> dict:
+        """Return how a stage's current results were made; FileNotFoundError where they are not."""
+        return json.loads((self.path(stage) / "provenance.json").read_text(encoding="utf-8"))

@@ -1,0 +1,63 @@
+"""Score the validation clips forwards, reversed and with fewer distinct frames; probe them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from vidlib.compare.accuracy import (
+    DIRECTIONS,
+    class_drops,
+    guess_table,
+    per_class,
+    reversal_drops,
+    summary,
+)
+from vidlib.compare.arrow import arrow_of_time, arrow_table
+from vidlib.compare.distinct import distinct_counts, distinct_table, held_frames
+from vidlib.data.clips import load_clips, stream_clips, to_network
+from vidlib.explain.scores import score_clips
+from vidlib.files import write_arrays, write_table
+from vidlib.models.store import best_device, load_network
+
+
+def run(p, inputs, folder: Path, *, network: str) -> None:
+    """Write the tables of a network's accuracy, and its scores."""
+    clips = load_clips(inputs["prepare"])
+    validation = clips.split("validation")
+    net = load_network(inputs[f"train-{network}"]).to(best_device())
+    length = validation.frames.shape[1]
+    fewer = distinct_counts(length)[:-1]
+    parts = {name: [] for name in (*DIRECTIONS, *fewer)}
+    seen = []
+    for batch in stream_clips(validation, 64):
+        x = to_network(batch.frames)
+        parts["forward"].append(score_clips(net, x))
+        parts["reversed"].append(score_clips(net, x.flip(2)))
+        for kept in fewer:
+            held = score_clips(net, x[:, :, held_frames(length, kept)])
+            parts[kept].append(held.argmax(1))
+        seen.append(batch.positions)
+    validation = validation.subset(torch.cat(seen).numpy())
+    outputs = torch.from_numpy(validation.outputs).long()
+    scores = {direction: torch.cat(parts[direction]) for direction in DIRECTIONS}
+    guesses = guess_table(scores, outputs, clips.classes)
+    guesses.insert(0, "clip_id", validation.index["clip_id"])
+    numbers = np.array(clips.classes)
+    held = {kept: numbers[torch.cat(parts[kept]).numpy()] for kept in fewer}
+    held = pd.DataFrame({"label": guesses["label"], **held, length: guesses["forward"]})
+    probed = arrow_of_time(net, clips.split("train"), validation, seed=p.train_seed)
+    tables = {
+        "summary": summary(guesses, seed=p.data_seed),
+        "drops": reversal_drops(guesses, seed=p.data_seed),
+        "per_class": per_class(scores, outputs, clips.classes, clips.names),
+        "class_drops": class_drops(guesses, clips.names, seed=p.data_seed),
+        "distinct": distinct_table(held, seed=p.data_seed),
+        "arrow_clips": probed,
+        "arrow": arrow_table(probed),
+        "guesses": guesses,
+    }
+    for name, table in tables.items():
+        write_table(folder / f"{name}.parquet", table)
+    write_arrays(folder / "scores.npz", **{d: s.numpy() for d, s in scores.items()})

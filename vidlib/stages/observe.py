@@ -1,0 +1,23 @@
+"""Let the ideal observer say which windows of each prepared clip remove its class."""
+
+from pathlib import Path
+
+from vidlib.compare.windows import survival
+from vidlib.data.clips import load_clips
+from vidlib.files import write_arrays, write_table
+from vidlib.named import function_of
+from vidlib.rendered.truth import Truth
+
+
+def run(p, inputs, folder: Path, *, observer: str) -> None:
+    """Write clips.parquet and answers.npz.
+
+    observer: the function, named "module:name", from a scene and orders of frames to labels.
+    """
+    index = load_clips(inputs["prepare"]).index
+    truth = Truth(inputs["files"])
+    scenes = {clip_id: truth.scene(clip_id) for clip_id in index["clip_id"]}
+    labels = dict(zip(index["clip_id"], index["label"], strict=True))
+    found = survival(scenes, labels, function_of(observer), p.frames)
+    write_table(folder / "clips.parquet", found.table.assign(split=index["split"]))
+    write_arrays(folder / "answers.npz", freeze=found.freeze, reverse=found.reverse)
