@@ -230,7 +230,7 @@ def test_however_many_processes_and_after_a_kill_the_bytes_are_the_same(small, t
     assert files(tmp_path) == files(root)
     kept, lost = (tmp_path / VIDEOS / f"{clip_id}.webm" for clip_id in (1, 2))
     before = kept.stat().st_mtime_ns
-    lost.rename(lost.with_suffix(".partial"))
+    lost.rename(lost.with_name(f".part-0123abcd-{lost.name}"))
     (tmp_path / "truth/clips.parquet").unlink()
     render_cues(tmp_path, **render, processes=2)
     assert files(tmp_path) == files(root)

@@ -57,7 +57,7 @@ def test_a_killed_rendering_goes_on(mini, tmp_path):
     kept = videos[0].stat().st_mtime_ns
     for path in videos[5:]:
         path.unlink()
-    (videos[0].parent / "7.partial").write_bytes(b"half a file")
+    (videos[0].parent / ".part-0123abcd-7.webm").write_bytes(b"half a file")
     (tmp_path / "truth/states.parquet").unlink()
     render_something_mini(tmp_path, clips_per_class=counts, size=48, seed=3, processes=2)
     assert files(tmp_path) == files(mini)

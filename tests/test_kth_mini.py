@@ -317,7 +317,7 @@ def test_processes_and_interruptions_leave_no_trace(rendered, tmp_path):
     videos[0].unlink()
     videos[4].write_bytes(videos[4].read_bytes()[:3000])
     videos[5].write_bytes(b"")
-    (tmp_path / f"{videos[0].stem}.partial").write_bytes(b"half")
+    (tmp_path / f".part-0123abcd-{videos[0].name}").write_bytes(b"half")
     (tmp_path / LIST).unlink()
     kept = videos[7].stat().st_mtime_ns
     render_kth_mini(tmp_path, clips_per_class=COUNTS, seed=4, processes=2)

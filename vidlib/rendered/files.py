@@ -1,7 +1,6 @@
 """Rendered clips as files in Something-something V2's layout, made by many processes."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from vidlib.data.something import VIDEOS, list_file
 from vidlib.data.video import write_webm
+from vidlib.files import aside, sweep, write_text
 from vidlib.rendered.truth import FOLDER, Masks, masks_file, write_masks, write_truth
 
 SPLITS = ("train", "validation")
@@ -42,16 +42,16 @@ def make_folders(root: Path, settings: dict[str, object], videos: str = VIDEOS) 
     settings: all that a clip of this set depends on beside its number. ValueError where the folder
     holds clips rendered by others: they would not be those that the truth tells of.
     """
-    for folder in (Path(root) / videos, masks_file(root, "").parent):
+    truth, masks = Path(root) / FOLDER, masks_file(root, "").parent
+    for folder in {Path(root), Path(root) / videos, truth, masks}:
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob("*.partial"):
-            leftover.unlink()
-    told = Path(root) / FOLDER / "settings.json"
+        sweep(folder)
+    told = truth / "settings.json"
     if told.is_file() and (others := json.loads(told.read_text())) != settings:
         raise ValueError(
             f"{root} holds clips rendered with {others}, not {settings}: render into another folder"
         )
-    told.write_text(json.dumps(settings))
+    write_text(told, json.dumps(settings))
 
 
 def numbered_jobs(
@@ -85,9 +85,8 @@ def write_clip(root: Path, clip_id: str, draw: Callable[[], tuple[np.ndarray, Ma
         return
     frames, masks = draw()
     write_masks(root, clip_id, masks)
-    partial = video.with_suffix(".partial")
-    write_webm(partial, frames)
-    os.replace(partial, video)
+    with aside(video) as part:
+        write_webm(part, frames)
 
 
 def render_all(work: Callable, jobs: Sequence, processes: int) -> list:
@@ -143,5 +142,4 @@ def write_lists(root: Path, entries: dict[str, list[dict]], labels: dict[str, in
     """Write the JSON lists of the splits, and that of the labels: name to number."""
     contents = {**entries, "labels": {name: str(number) for name, number in labels.items()}}
     for part, content in contents.items():
-        text = json.dumps(content, indent=1)
-        (Path(root) / list_file(part)).write_text(text, encoding="utf-8")
+        write_text(Path(root) / list_file(part), json.dumps(content, indent=1))

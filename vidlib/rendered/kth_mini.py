@@ -1,6 +1,5 @@
 """Render `kth-mini`: figures as video files in the layout of KTH Actions, with their truth."""
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
 from vidlib.data.video import VideoError, promised_frames, write_avi
+from vidlib.files import aside, write_text
 from vidlib.rendered.draw_film import PARTS, draw_film, place
 from vidlib.rendered.figure import subject
 from vidlib.rendered.files import make_folders, render_all
@@ -32,8 +32,8 @@ def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> t
         for (clip_id, _), (start, stop) in zip(clips, made.ranges, strict=True):
             roles = ["joint"] * len(PARTS)
             write_masks(root, clip_id, Masks(numbers[start:stop], list(PARTS), roles))
-        write_avi(path.with_suffix(".partial"), np.stack([frames] * 3, axis=3))
-        os.replace(path.with_suffix(".partial"), path)
+        with aside(path) as part:
+            write_avi(part, np.stack([frames] * 3, axis=3))
     ranges = ", ".join(f"{start + 1}-{stop}" for start, stop in made.ranges)
     return f"{video}\t\tframes\t{ranges}", clips, {"subject": number, "scenario": scenario}
 
@@ -82,6 +82,6 @@ def render_kth_mini(
     videos = render_all(partial(_render_video, root=root, seed=seed), jobs, processes)
     heading = "Sequences of kth-mini, in frames of each video from 1, the last included."
     lines = [heading, "", *(line for line, _, _ in videos)]
-    (root / LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(root / LIST, "\n".join(lines) + "\n")
     scenes = [clip for _, clips, _ in videos for clip in clips]
     write_truth(root, scenes, [extra for _, clips, extra in videos for _ in clips])

@@ -12,7 +12,6 @@ truth/settings.json: what a clip depends on beside its number.
 
 import functools
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from vidlib.files import write_arrays, write_table
 from vidlib.rendered.scene import ROLES, VALUES, Scene, Track, states
 
 FOLDER = "truth"
@@ -57,13 +57,8 @@ def masks_file(root: Path, clip_id: str) -> Path:
 
 def write_masks(root: Path, clip_id: str, masks: Masks) -> None:
     """Write the masks of a clip: all of the file or none of it."""
-    path = masks_file(root, clip_id)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(
-            file, masks=masks.numbers, names=np.array(masks.names), roles=np.array(masks.roles)
-        )
-    os.replace(partial, path)
+    names, roles = np.array(masks.names), np.array(masks.roles)
+    write_arrays(masks_file(root, clip_id), masks=masks.numbers, names=names, roles=roles)
 
 
 def read_masks(root: Path, clip_id: str) -> Masks:
@@ -101,9 +96,9 @@ def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence
     things = states(*all_scenes)
     things.insert(0, "clip_id", np.repeat(names, rows))
     folder = Path(root) / FOLDER
-    pd.DataFrame(clips).to_parquet(folder / "clips.parquet")
-    pd.DataFrame(frames).to_parquet(folder / "frames.parquet")
-    things.to_parquet(folder / "states.parquet")
+    write_table(folder / "states.parquet", things)
+    write_table(folder / "frames.parquet", pd.DataFrame(frames))
+    write_table(folder / "clips.parquet", pd.DataFrame(clips))  # last: by it `Truth` is there
 
 
 class Truth:
