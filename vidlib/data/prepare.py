@@ -3,9 +3,10 @@
 import functools
 import hashlib
 import math
-import os
+import re
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from vidlib.data.video import MOST_SECONDS, decode_sequences
+from vidlib.files import aside, sweep, sync, write_table, write_text
 
 JOBS = 4096  # given to the pool at a time: each costs the parent some kilobytes
+EVERY = 1.0  # seconds from one time that frames are forced to the disk to the next
 
 
 def _decode_file(
@@ -86,8 +89,8 @@ def _read_log(log: Path, made_of: str) -> dict[int, tuple[int, str]] | None:
     header, *lines = text.split("\n")[:-1] or [""]  # without half a line at its end
     if header != made_of:
         return None
-    rows = (line.split("\t", 2) for line in lines)
-    return {int(row): (int(length), reason) for row, length, reason in rows}
+    rows = filter(None, (re.fullmatch(r"(\d+)\t(\d+)\t(.*)", line) for line in lines))
+    return {int(row): (int(length), reason) for row, length, reason in map(re.Match.groups, rows)}
 
 
 def _line(row: int, length: int, reason: str) -> str:
@@ -95,10 +98,35 @@ def _line(row: int, length: int, reason: str) -> str:
 
 
 def _write_log(log: Path, made_of: str, told: dict[int, tuple[int, str]]) -> None:
-    fresh = log.with_name("fresh.txt")
     lines = (_line(row, length, reason) for row, (length, reason) in told.items())
-    fresh.write_text("".join([f"{made_of}\n", *lines]), encoding="utf-8")
-    os.replace(fresh, log)
+    write_text(log, "".join([f"{made_of}\n", *lines]))
+
+
+class _Log:
+    """A log that tells of clips once their frames are on the disk: a little later, many at once.
+
+    array: the file of the frames, None where none are kept.
+    """
+
+    def __init__(self, path: Path, array: Path | None):
+        self.path, self.array, self.waiting, self.last = path, array, [], time.monotonic()
+
+    def add(self, line: str) -> None:
+        self.waiting.append(line)
+        if time.monotonic() - self.last >= EVERY:
+            self.write()
+
+    def write(self) -> None:
+        # Forgotten if the disk fails now: asked once more, it may say that all is well.
+        lines, self.waiting = self.waiting, []
+        if not lines:
+            return
+        if self.array:
+            sync(self.array)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+        sync(self.path)
+        self.last = time.monotonic()
 
 
 def space_for(path: Path) -> int:
@@ -120,13 +148,14 @@ def prepare_clips(
 
     Writes frames.npy (a row per clip of the index: (frames, H, W, 3) uint8) unless not `cache`,
     index.parquet (clips that are good, with their `row` and their `length` in frames of the file)
-    and quarantine.parquet (the others, with the reason). Killed at any moment, the next call goes
-    on (short of a power cut: nothing is forced to the disk); those that failed are tried again. A
+    and quarantine.parquet (the others, with the reason). After a kill or a power cut at any moment
+    the next call goes on, about a second of work being lost; clips that failed are tried again. A
     file that hangs or ends its decoder twice is one that failed. Raises ValueError where no clip of
     a split is good, or the disk is too small.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     array, log = folder / "frames.npy", folder / "decoding.txt"
     identity = index[["clip_id", "start", "stop"]].to_json(orient="values")
     made_of = hashlib.sha256(f"{identity} {frames} {size} {cache}".encode()).hexdigest()
@@ -138,12 +167,12 @@ def prepare_clips(
             f"{space_for(array) / 1e9:.1f} GB: make room, or lower size or frames"
         )
     if told is None or (cache and not array.is_file()):
+        log.unlink(missing_ok=True)
+        sync(folder)  # before there is another array: it tells of the old one
         array.unlink(missing_ok=True)
-        _write_log(log, made_of, {})
         if cache:
-            fresh = array.with_name("fresh.npy")
-            np.lib.format.open_memmap(fresh, "w+", np.uint8, shape).flush()
-            os.replace(fresh, array)
+            with aside(array) as part:
+                np.lib.format.open_memmap(part, "w+", np.uint8, shape).flush()
         told = {}
     told = {row: (length, reason) for row, (length, reason) in told.items() if not reason}
     _write_log(log, made_of, told)  # anew: half a line at its end would grow together with the next
@@ -151,13 +180,16 @@ def prepare_clips(
     place = (array, np.load(array, mmap_mode="r").offset) if cache else None
     work = functools.partial(_decode_file, frames=frames, size=size, place=place)
     bar = tqdm(total=len(index), initial=len(told), desc="decode", unit="clip")
-    with log.open("a", encoding="utf-8") as lines, bar:
+    done = _Log(log, array if cache else None)
+    try:
         for clips in _decode_files(jobs, work, processes):
             for row, length, reason in clips:
                 told[row] = length, reason
-                lines.write(_line(row, length, reason))
+                done.add(_line(row, length, reason))
                 bar.update()
-            lines.flush()
+    finally:
+        bar.close()
+        done.write()
     lengths, reasons = zip(*(told[row] for row in range(len(index))), strict=True)
     index = index.assign(row=range(len(index)), length=lengths, reason=reasons)
     bad = index["reason"] != ""
@@ -171,8 +203,8 @@ def prepare_clips(
         print(f"{bad.sum()} of {len(index)} clips are left out, first: {first}", flush=True)
     # Prepared clips are the same wherever the videos lie; those to be decoded anew are not.
     paths = ["path"] if cache else []
-    index[bad].drop(columns="row").to_parquet(folder / "quarantine.parquet")
+    write_table(folder / "quarantine.parquet", index[bad].drop(columns="row"))
     good = index[~bad].drop(columns=[*paths, "reason"]).reset_index(drop=True)
     good.attrs = {"frames": frames, "size": list(size)}
-    good.to_parquet(folder / "index.parquet")
+    write_table(folder / "index.parquet", good)
     log.unlink()
