@@ -5,7 +5,6 @@ C. Schuldt, I. Laptev and B. Caputo, Recognizing human actions: a local SVM appr
 
 import argparse
 import hashlib
-import os
 import re
 import shutil
 import stat
@@ -22,6 +21,7 @@ import requests
 from tqdm import tqdm
 
 from vidlib.data.kth import LINE, LIST, SCENARIOS
+from vidlib.files import aside, publish, sweep
 
 BASE_URL = "http://www.csc.kth.se/cvap/actions"
 SHA1 = {
@@ -135,7 +135,7 @@ def fetch(url: str, path: Path, problem_of: Callable[[Path], str]) -> None:
         _complete(url, part)
         problem = problem_of(part)
         if not problem:
-            os.replace(part, path)
+            publish(part, path)
             return
         part.unlink()
     raise DownloadError(
@@ -213,6 +213,7 @@ def extract_avi(path: Path, folder: Path, action: str) -> None:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, action)
             folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
             there = {
                 (video.name, video.stat().st_size)
                 for place in (folder, folder.parent)
@@ -225,12 +226,11 @@ def extract_avi(path: Path, folder: Path, action: str) -> None:
             }
             _require_space(folder, sum(member.file_size for member in todo.values()), path.name)
             for video, member in todo.items():
-                half = video.with_suffix(".partial")
-                with archive.open(member) as source, half.open("wb") as target:
-                    shutil.copyfileobj(source, target)
-                if half.stat().st_size != member.file_size:
-                    raise zipfile.BadZipFile(f"{member.filename!r} is cut off")
-                os.replace(half, video)
+                with aside(video) as part:
+                    with archive.open(member) as source, part.open("wb") as target:
+                        shutil.copyfileobj(source, target)
+                    if part.stat().st_size != member.file_size:
+                        raise zipfile.BadZipFile(f"{member.filename!r} is cut off")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise DownloadError(
             f"{path} is refused: {error or 'it is cut off'}; delete it and call again"
