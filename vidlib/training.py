@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from vidlib import processes
 from vidlib.data.clips import Batch, Clips, batch_loader, to_network
+from vidlib.files import aside, sweep
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
@@ -273,10 +274,11 @@ class _Checkpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
         # Lightning's own is written to the folder for temporary files, and moving it from there to
         # another disk is copying it.
-        part = Path(f"{path}.part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, part)
-        os.replace(part, path)
+        folder = Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        with aside(path) as part:
+            torch.save(checkpoint, part)
 
     def load_checkpoint(self, path, map_location="cpu", weights_only=True) -> dict:
         try:
