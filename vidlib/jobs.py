@@ -27,6 +27,7 @@ PAGE_LIBRARIES = ("plotly", "papermill", "jupytext", "ipywidgets", "anywidget", 
 BOOK_LIBRARIES = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "plotly")
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.M | re.S)
 SEEDED = ("train", "evaluate", "explain")  # what a run over seeds repeats
+TINY = ("smoke",)  # profiles whose stages take longer to start than to run: one core each
 RUNNER, BUILDER = "book/execute.py", "book/build.py"
 
 
@@ -148,7 +149,7 @@ def _page_job(
     """Return the job of a page, and those of the stages that it reads."""
     code, read, direct = runs.code, {}, []
     for study, stage in page.reads(runs):
-        read |= stage_jobs(study, [stage])
+        read |= stage_jobs(study, [stage], whole=runs.profile_name not in TINY)
         direct.append(study.key(stage))
     key = key_of(
         {

@@ -34,6 +34,7 @@ from vidlib.show.scrubber_figure import (
     most_harmed,
     scrubber_figure,
 )
+from vidlib.show.seeds import on_seeds, seeds_chart
 from vidlib.show.sentences import (
     estimate,
     on_arrow,
@@ -91,6 +92,7 @@ __all__ = [
     "on_distinct",
     "on_intervals",
     "on_reversal",
+    "on_seeds",
     "on_training",
     "outlined",
     "overlay",
@@ -101,6 +103,7 @@ __all__ = [
     "right_and_wrong_player",
     "score_by_length",
     "scrubber_figure",
+    "seeds_chart",
     "shares_chart",
     "short",
     "survival_chart",
