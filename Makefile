@@ -28,9 +28,10 @@ extended: $(VENV)/book.stamp ## run many training seeds, hours, resumable; table
 	@$(PY) -m snakemake --cores all --rerun-incomplete --keep-going --quiet host reason \
 	    --config dataset=$(DATASET) profile=$(PROFILE) seeds=$(SEEDS) -- extended
 
+# Two at a time, each with whole files; those that wait for the book at smoke come last.
 test: $(VENV)/dev.stamp ## run the tests, in a real browser too
 	@.ci/chromium
-	@$(PY) -m pytest
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/dev.stamp ## run the long tests
 	@.ci/chromium

@@ -39,6 +39,7 @@ CHARTED = [
     "notebooks/06_comparative_analysis",
     ERRATA,
 ]
+TELEPHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 720}
 HEAVIEST = 3_000_000  # bytes of a page with its images, without scripts and styles all pages share
 
 
@@ -48,21 +49,32 @@ def address(smoke_book):
         yield address
 
 
-@pytest.fixture
-def visit(browser, address):
-    """Open pages of the book; at the end nothing may have gone wrong in them."""
-    contexts, problems = [], []
+@pytest.fixture(scope="module")
+def context(browser):
+    """One for all visits, so that what pages share is loaded once."""
+    context = browser.new_context()
+    yield context
+    context.close()
 
-    def open_page(path, **options):
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
+
+@pytest.fixture
+def visit(context, address):
+    """Open pages of the book; at the end nothing may have gone wrong in them."""
+    pages, problems = [], []
+
+    def open_page(path, size=LAPTOP, motion="reduce"):
+        page = context.new_page()
+        pages.append(page)
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme="light", reduced_motion=motion)
         problems.append(watch(page, address))
         page.goto(f"{address}/{path}", wait_until="load")
+        wait_until_drawn(page)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert [problem for of_page in problems for problem in of_page] == []
 
 
@@ -77,29 +89,63 @@ def wait_until_drawn(page):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("file", FILES)
-def test_every_page_opens_clean(visit, file):
-    page = visit(f"{file}.html")
-    wait_until_drawn(page)
-    assert page.locator("article h1").count() == 1
-    assert page.locator("mjx-merror").count() == 0  # TeX that MathJax could not read
-    broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)")
-    assert broken == []
+@pytest.mark.parametrize("file", [*FILES, "search"])
+def test_a_visit(visit, subtests, file):
+    """All that holds for every page, in one visit; what fails is told by its name."""
+    page = visit(f"{file}.html", size=TELEPHONE)
+    with subtests.test("fits a telephone"):
+        assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+    page.set_viewport_size(LAPTOP)
+    if file != "search":
+        with subtests.test("is whole"):
+            assert page.locator("article h1").count() == 1
+            assert page.locator("mjx-merror").count() == 0  # TeX that MathJax could not read
+            lost = "[...document.images].filter(i => !i.naturalWidth).map(i => i.src)"
+            assert page.evaluate(lost) == []
+    with subtests.test("shuts no reader out by light"):
+        assert page.evaluate(THEME) == "light"
+        assert serious(page, **NOT_COLOURS if file in AGAIN else {}) == []
+    ticks = page.evaluate(TICKS)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"({THEME}) === 'dark'")
+    if file not in AGAIN:  # whose colours are those of the same chapters on the first set
+        with subtests.test("shuts no reader out in the dark"):
+            assert serious(page, **COLOURS) == []
+    with subtests.test("charts are drawn and follow the theme"):
+        assert ticks or file not in CHARTED
+        for chart in page.locator("plotly-chart").all():
+            assert chart.locator("svg.main-svg").count() > 0
+            assert chart.get_attribute("aria-label")
+        page.wait_for_function(f"light => !light || ({TICKS}) !== light", arg=ticks)
+    if file in PLAYED:
+        with subtests.test("the player plays and scrubs"):
+            play_and_scrub(page)
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("file", FILES)
-def test_every_page_fits_a_telephone(visit, file):
-    page = visit(f"{file}.html", viewport={"width": 390, "height": 844})
-    wait_until_drawn(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+THEME = "document.documentElement.dataset.theme"
+TICKS = "document.querySelector('plotly-chart .xtick text')?.style.fill"
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("file", PLAYED)
-def test_players_play_and_scrub(visit, file):
-    page = visit(f"{file}.html")
-    wait_until_drawn(page)
+def serious(page, **options):
+    """What axe-core finds in a page that is serious or critical: rule and element of each."""
+    # preload would load the style sheets' own imports once more, from where they are not.
+    options = {"preload": False, "resultTypes": ["violations"], **options}
+    return [
+        f"{rule['id']}: {node['html'][:200]}"
+        for rule in Axe().run(page, options=options).response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+# The rules that look at colours take most of the time, and are all that a theme is about.
+BY_COLOUR = ["color-contrast", "link-in-text-block"]
+COLOURS = {"runOnly": {"type": "rule", "values": BY_COLOUR}}
+NOT_COLOURS = {"rules": {rule: {"enabled": False} for rule in BY_COLOUR}}
+
+
+def play_and_scrub(page):
+    page.emulate_media(reduced_motion="no-preference")
     player = page.locator("temporal-mask-player").first
     player.scroll_into_view_if_needed()
     pictures = """element => [...element.shadowRoot.querySelectorAll("canvas")]
@@ -109,7 +155,7 @@ def test_players_play_and_scrub(visit, file):
     player.get_by_role("button", name="Play").click()
     page.wait_for_function("document.querySelector('temporal-mask-player').frame >= 2")
     player.get_by_role("button", name="Pause").click()
-    assert player.evaluate(pictures)[0] != poster[0]
+    assert player.evaluate("element => element.playing") is False
     last = player.get_by_role("slider", name="Frame").get_attribute("max")
     player.get_by_role("slider", name="Frame").fill(last)
     assert player.evaluate("element => element.frame") == int(last)
@@ -121,37 +167,29 @@ def test_players_play_and_scrub(visit, file):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("size", [(1280, 720), (390, 844)], ids=["laptop", "telephone"])
-def test_the_first_page_shows_a_mask_to_drag_without_scrolling(visit, size):
-    width, height = size
-    page = visit(f"{TOC['root']}.html", viewport={"width": width, "height": height})
-    wait_until_drawn(page)
-    for part in ("canvas", ".grip"):
-        for place in page.locator(f"temporal-mask-scrubber {part}").all():
-            box = place.bounding_box()
-            assert box["x"] >= 0 and box["x"] + box["width"] <= width
-            assert box["y"] + box["height"] <= height
+def test_axe_finds_planted_faults(visit):
+    page = visit("book/cite.html")
+    page.evaluate("document.querySelector('article').append(document.createElement('button'))")
+    assert serious(page) == serious(page, **NOT_COLOURS) == ["button-name: <button></button>"]
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"({THEME}) === 'dark'")
+    page.evaluate("document.querySelector('article h1').style.color = '#333'")
+    assert [fault.partition(":")[0] for fault in serious(page, **COLOURS)] == ["color-contrast"]
 
 
 @pytest.mark.browser
-def test_the_first_page_plays_at_once_unless_less_motion_is_wanted(visit):
-    frame = """() => Number(document.querySelector("temporal-mask-scrubber").firstChild
-        .shadowRoot.querySelector("input[type=range]").value)"""
+def test_the_first_page_shows_a_mask_to_drag_without_scrolling_and_answers(visit, smoke_study):
     page = visit(f"{TOC['root']}.html")
-    wait_until_drawn(page)
-    start = page.evaluate(frame)
-    page.wait_for_function(f"start => ({frame})() !== start", arg=start)
-    still = visit(f"{TOC['root']}.html", reduced_motion="reduce")
-    wait_until_drawn(still)
-    start = still.evaluate(frame)
-    still.wait_for_timeout(800)
-    assert still.evaluate(frame) == start
-
-
-@pytest.mark.browser
-def test_the_first_page_answers_with_the_networks_score(visit, smoke_study):
-    page = visit(f"{TOC['root']}.html")
-    wait_until_drawn(page)
+    frame = page.evaluate(FRAME)
+    for size in (TELEPHONE, LAPTOP):
+        page.set_viewport_size(size)
+        for part in ("canvas", ".grip"):
+            for place in page.locator(f"temporal-mask-scrubber {part}").all():
+                box = place.bounding_box()
+                assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"]
+                assert box["y"] + box["height"] <= size["height"]
+    page.wait_for_timeout(800)
+    assert page.evaluate(FRAME) == frame  # where less motion is wanted, it does not play of itself
     page.get_by_role("slider", name="first perturbed").press("Home")
     page.get_by_role("slider", name="last perturbed").press("End")
     tried = smoke_study.arrays("search-i3d", "landscapes")
@@ -160,18 +198,14 @@ def test_the_first_page_answers_with_the_networks_score(visit, smoke_study):
     assert told == pytest.approx(tried["freeze"][clip, 0, -1], abs=5.1e-4)
 
 
+FRAME = """Number(document.querySelector("temporal-mask-scrubber").firstChild
+    .shadowRoot.querySelector("input[type=range]").value)"""
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("file", CHARTED)
-def test_charts_are_drawn_and_follow_the_theme(visit, file):
-    page = visit(f"{file}.html")
-    wait_until_drawn(page)
-    chart = page.locator("plotly-chart").first
-    assert chart.locator("svg.main-svg").count() > 0
-    assert chart.get_attribute("aria-label")
-    tick = "() => document.querySelector('plotly-chart .xtick text').style.fill"
-    light = page.evaluate(tick)
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_function(f"light => ({tick})() !== light", arg=light)
+def test_the_first_page_plays_at_once(visit):
+    page = visit(f"{TOC['root']}.html", motion="no-preference")
+    page.wait_for_function(f"start => {FRAME} !== start", arg=page.evaluate(FRAME))
 
 
 def test_the_gallery_keeps_its_pictures_in_files(smoke_book):
@@ -201,7 +235,6 @@ def test_the_gallery_loads_what_is_near(visit):
 @pytest.mark.browser
 def test_equations_are_set_by_the_book_itself(visit, address):
     page = visit("book/paper.html")
-    wait_until_drawn(page)
     assert page.locator("mjx-container").count() >= 3
     scripts = page.evaluate("[...document.scripts].map(script => script.src)")
     assert any(script.startswith(f"{address}/mathjax/") for script in scripts)
@@ -223,35 +256,6 @@ def test_search_works_from_a_disk_without_any_network(browser, smoke_book):
     page.keyboard.press("Enter")
     page.locator("#search-results li a[href*='paper.html']").first.wait_for()
     context.close()
-
-
-def serious(page):
-    """What axe-core finds in a page that is serious or critical: rule and element of each."""
-    # It would load the style sheets' own imports once more, from where they are not.
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    return [
-        f"{rule['id']}: {node['html'][:200]}"
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("file", [*FILES, "search"])
-def test_no_page_shuts_readers_out(visit, file, theme):
-    page = visit(f"{file}.html", color_scheme=theme, reduced_motion="reduce")
-    wait_until_drawn(page)
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
-    assert serious(page) == []
-
-
-@pytest.mark.browser
-def test_axe_finds_a_planted_fault(visit):
-    page = visit("book/cite.html")
-    page.evaluate("document.querySelector('article').append(document.createElement('button'))")
-    assert serious(page) == ["button-name: <button></button>"]
 
 
 def words(command):
@@ -299,7 +303,8 @@ def test_a_chapter_of_no_data_set_is_given_none_and_speaks_of_no_stages(smoke_bo
 
 @pytest.mark.browser
 def test_the_command_is_copied_by_keyboard(visit, smoke_book):
-    page = visit(f"{STUDY[-1]}.html", permissions=["clipboard-read", "clipboard-write"])
+    page = visit(f"{STUDY[-1]}.html")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     button = page.locator(".rerun button.copybtn")
     assert button.evaluate("button => getComputedStyle(button).opacity") == "1"
     button.focus()

@@ -1,4 +1,4 @@
-"""The notebooks as people run them: papermill on a clone, with right and wrong parameters."""
+"""The notebooks as people run them: with right and wrong parameters, by papermill or as it does."""
 
 import os
 import re
@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, SHARED, real_data
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 from vidlib.data import write_webm
 from vidlib.explain import freeze, perturb, reverse, score_clips
@@ -60,24 +63,43 @@ def test_every_chapter_has_a_parameters_cell(path):
         assert (values["dataset"], values["profile"]) == ("something-mini", "quick")
 
 
-def said(path):
-    """All that a notebook's cells say, as text."""
-    outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]
-    data = [output.get("data", {}) for output in outputs]
-    return "\n".join(d.get("text/markdown") or d.get("text/html", "") for d in data)
+@pytest.fixture
+def run():
+    """A function that runs a chapter's cells as papermill would, but in this process.
+
+    What the cells say comes back as text; what they raise is raised.
+    """
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+
+    def run_chapter(name, **parameters):
+        told = []
+
+        def run_cell(source):
+            with capture_output() as shown:
+                done = shell.run_cell(source, store_history=True)
+            done.raise_error()
+            data = [output.data for output in shown.outputs]
+            data.append(shell.display_formatter.format(done.result)[0])
+            told.extend(d.get("text/markdown") or d.get("text/html", "") for d in data)
+
+        for cell in nbformat.read(ROOT / f"notebooks/{name}.ipynb", 4).cells:
+            if cell.cell_type == "code":
+                run_cell(cell.source)
+            if "parameters" in cell.metadata.get("tags", []):
+                given = [f"{key} = {value!r}" for key, value in parameters.items()]
+                run_cell("\n".join(["# Parameters", *given]))
+        return "\n".join(told)
+
+    yield run_chapter
+    shell.restore_sys_module_state()
+    InteractiveShell.clear_instance()
 
 
 @real_data
-def test_chapter_1_shows_the_real_kth(tmp_path):
-    found = papermill(
-        "notebooks/01_data_preparation.ipynb",
-        tmp_path / "out.ipynb",
-        *("-p", "dataset", "kth", "-p", "profile", "smoke"),
-        VIDLIB_DATA=str(SHARED),
-        VIDLIB_RUNS=str(tmp_path / "runs"),
-    )
-    assert found.returncode == 0, found.stderr
-    words = said(tmp_path / "out.ipynb")
+def test_chapter_1_shows_the_real_kth(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDLIB_DATA", str(SHARED))
+    monkeypatch.setenv("VIDLIB_RUNS", str(tmp_path))
+    words = run("01_data_preparation", dataset="kth", profile="smoke")
     for expected in (
         "**KTH Actions**",
         "There are 8 train clips of 2 classes",
@@ -89,20 +111,14 @@ def test_chapter_1_shows_the_real_kth(tmp_path):
         assert expected in words
 
 
-def test_chapter_1_shows_a_something_with_broken_files(mini, tmp_path):
+def test_chapter_1_shows_a_something_with_broken_files(run, mini, monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDLIB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("VIDLIB_RUNS", str(tmp_path / "runs"))
     root = shutil.copytree(mini, tmp_path / "data/something")
     videos = sorted((root / "20bn-something-something-v2").iterdir())
     videos[0].write_bytes(videos[0].read_bytes()[:600])
     videos[1].write_bytes(b"")
-    found = papermill(
-        "notebooks/01_data_preparation.ipynb",
-        tmp_path / "out.ipynb",
-        *("-p", "dataset", "something", "-p", "profile", "smoke"),
-        VIDLIB_DATA=str(tmp_path / "data"),
-        VIDLIB_RUNS=str(tmp_path / "runs"),
-    )
-    assert found.returncode == 0, found.stderr
-    words = said(tmp_path / "out.ipynb")
+    words = run("01_data_preparation", dataset="something", profile="smoke")
     assert "2 of 48 clips were set aside." in words
     assert videos[0].name in words and "is empty; fetch the file again" in words
     assert "Nothing is amiss with its lists." in words
@@ -122,27 +138,30 @@ def test_one_notebook_alone_makes_what_it_needs(tmp_path):
     assert {"render", "prepare", "train-i3d", "explain-i3d", "explain-clstm"} <= made
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("-p", "profile", "smok"), "unknown profile 'smok' (did you mean 'smoke'?)"),
-        (("-p", "profle", "smoke"), "unknown parameter 'profle'"),
-        (
-            ("-p", "dataset", "ucf"),
-            "unknown dataset 'ucf'; allowed: something-mini, kth-mini, cue-marker, cue-order,",
-        ),
-        (("-p", "mask_lr", "-1"), "mask_lr is -1: it must be above 0"),
-    ],
-)
-def test_a_wrong_parameter_stops_before_any_work(arguments, message, tmp_path):
+def test_papermill_tells_of_a_wrong_parameter_before_any_work(tmp_path):
     found = papermill(
         "notebooks/06_comparative_analysis.ipynb",
         tmp_path / "out.ipynb",
-        *arguments,
+        *("-p", "profile", "smok"),
         VIDLIB_RUNS=str(tmp_path / "runs"),
     )
     assert found.returncode != 0
-    assert f"ValueError: {message}" in found.stderr
+    assert "ValueError: unknown profile 'smok' (did you mean 'smoke'?)" in found.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"profle": "smoke"}, "unknown parameter 'profle'"),
+        ({"dataset": "ucf"}, "unknown dataset 'ucf'; allowed: something-mini, kth-mini, cue-"),
+        ({"mask_lr": -1}, "mask_lr is -1: it must be above 0"),
+    ],
+)
+def test_a_wrong_parameter_stops_before_any_work(run, parameters, message, monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDLIB_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(ValueError, match=message):
+        run("06_comparative_analysis", **parameters)
     assert not (tmp_path / "runs").exists()
 
 
@@ -165,53 +184,41 @@ def load():
 
 
 @pytest.fixture
-def lamp(tmp_path):
+def lamp(monkeypatch, tmp_path):
     """A network of one's own, and a video in which a lamp goes on in the sixth of eight frames."""
     (tmp_path / "lamp.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("VIDLIB_RUNS", str(tmp_path / "runs"))
     frames = np.zeros((8, 32, 32, 3), np.uint8)
     frames[5:] = 255
     write_webm(tmp_path / "lamp.webm", frames)
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("lamp", None)
+    assert not (tmp_path / "runs").exists()  # nothing was trained
 
 
-def test_chapter_8_explains_ones_own_network_on_ones_own_video(lamp):
+def test_chapter_8_explains_ones_own_network_on_ones_own_video(run, lamp):
     """Freezing what holds the sixth frame puts out the lamp; nothing shorter does."""
-    found = papermill(
-        "notebooks/08_your_own_clip.ipynb",
-        lamp / "out.ipynb",
-        *("-p", "video", str(lamp / "lamp.webm"), "-p", "model", "lamp:load"),
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(lamp)]),
-        VIDLIB_RUNS=str(lamp / "runs"),
-    )
-    assert found.returncode == 0, found.stderr[-3000:]
-    words = said(lamp / "out.ipynb")
+    words = run("08_your_own_clip", video=str(lamp / "lamp.webm"), model="lamp:load")
     assert "knows 2 classes and was shown 8 frames of 16 by 16 pixels" in words
     assert "**lit**, its guess, with a score of 1.000" in words
     assert "The mask covers 1 of 8 frames (6); under it the score goes from 1.000 to 0.00" in words
     assert "what is left of the score is between 0.000 and 1.000, with a median of 1.000" in words
     assert "no Grad-CAM" in words
-    assert not (lamp / "runs").exists()  # nothing was trained
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("parameters", "message"),
     [
-        (("-p", "video", "README.md"), r"README\.md: cannot be decoded"),
-        (("-p", "clip_frames", "4"), r"lamp:load cannot be asked: of a clip \(1, 3, 4, 16, 16\)"),
-        (("-p", "vdeo", "a.mp4"), "unknown parameter 'vdeo'"),
+        ({"video": "README.md"}, r"README\.md: cannot be decoded"),
+        ({"clip_frames": 4}, r"lamp:load cannot be asked: of a clip \(1, 3, 4, 16, 16\)"),
+        ({"vdeo": "a.mp4"}, "unknown parameter 'vdeo'"),
     ],
 )
-def test_what_chapter_8_cannot_use_is_told_at_once(arguments, message, lamp):
-    found = papermill(
-        "notebooks/08_your_own_clip.ipynb",
-        lamp / "out.ipynb",
-        *("-p", "video", str(lamp / "lamp.webm"), "-p", "model", "lamp:load", *arguments),
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(lamp)]),
-        VIDLIB_RUNS=str(lamp / "runs"),
-    )
-    assert found.returncode != 0
-    assert re.search(f"Error: .*{message}", found.stderr)
-    assert not (lamp / "runs").exists()
+def test_what_chapter_8_cannot_use_is_told_at_once(run, lamp, parameters, message):
+    given = {"video": str(lamp / "lamp.webm"), "model": "lamp:load", **parameters}
+    with pytest.raises(Exception, match=message):
+        run("08_your_own_clip", **given)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
