@@ -12,54 +12,46 @@ from dataclasses import asdict, dataclass, fields, replace
 class Profile:
     """The settings of one size of the study, for one of the paper's data sets.
 
-    Clips are counted per class; size is height and width in pixels. The strides of I3D are the
-    spatial ones of its first convolution and its four max-pools, and the temporal ones of its first
-    convolution and of the two max-pools that have one; those of the C-LSTM its input convolutions',
-    one per layer. momentum is SGD's. mask_l1 and mask_tv are the weights of Eq. 1; mask_method is
-    "find" or a procedure of `learn_masks`, whose are mask_iterations and mask_lr. searched_clips,
-    of all classes, have all their windows scored. The gate's are those of the small networks that
-    look for leaks, and, with epochs of their own, of those that learn planted cues. data_seed draws
-    what is rendered and which clips are explained, train_seed a network's weights, the order of its
-    clips and dropout: runs that differ in train_seed alone share their clips.
+    The defaults are those of `quick` on sets like Something-something.
     """
 
-    render_size: int = 112
-    train_clips: int = 84
-    validation_clips: int = 20
-    frames: int = 16
-    size: tuple[int, ...] = (56, 56)
-    i3d_width: float = 0.25
-    i3d_strides: tuple[int, ...] = (2, 2, 2, 1, 1)
-    i3d_temporal_strides: tuple[int, ...] = (1, 2, 1)
+    render_size: int = 112  # pixels a side of rendered videos
+    train_clips: int = 84  # of each class
+    validation_clips: int = 20  # of each class
+    frames: int = 16  # that a network sees of a clip
+    size: tuple[int, ...] = (56, 56)  # height and width that it sees, in pixels
+    i3d_width: float = 0.25  # 1 is the published network
+    i3d_strides: tuple[int, ...] = (2, 2, 2, 1, 1)  # in space: first convolution, four max-pools
+    i3d_temporal_strides: tuple[int, ...] = (1, 2, 1)  # in time: first convolution, two max-pools
     i3d_dropout: float = 0.5
     i3d_epochs: int = 6
-    i3d_lr: float = 1e-3
-    i3d_optimizer: str = "adamw"
-    i3d_schedule: str = "one-cycle"
+    i3d_lr: float = 1e-3  # the highest of its schedule
+    i3d_optimizer: str = "adamw"  # or adam, sgd
+    i3d_schedule: str = "one-cycle"  # or plateau, constant
     i3d_weight_decay: float = 0.01
-    clstm_hidden: int = 16
-    clstm_strides: tuple[int, ...] = (2, 1, 1)
+    clstm_hidden: int = 16  # units of each layer
+    clstm_strides: tuple[int, ...] = (2, 1, 1)  # of each layer's input convolution
     clstm_dropout: float = 0.0
     clstm_epochs: int = 5
-    clstm_lr: float = 2e-3
-    clstm_optimizer: str = "adamw"
-    clstm_schedule: str = "one-cycle"
+    clstm_lr: float = 2e-3  # the highest of its schedule
+    clstm_optimizer: str = "adamw"  # or adam, sgd
+    clstm_schedule: str = "one-cycle"  # or plateau, constant
     clstm_weight_decay: float = 0.01
-    batch_size: int = 8
-    momentum: float = 0.2
-    explained_clips: int = 3
-    mask_l1: float = 0.01
-    mask_tv: float = 0.02
-    mask_method: str = "find"
-    mask_iterations: int = 60
-    mask_lr: float = 0.2
-    searched_clips: int = 4
-    gate_epochs: int = 7
-    gate_batch_size: int = 16
-    gate_lr: float = 4e-3
-    cue_epochs: int = 5
-    data_seed: int = 0
-    train_seed: int = 0
+    batch_size: int = 8  # clips to a step, of all processes together
+    momentum: float = 0.2  # of sgd
+    explained_clips: int = 3  # of each class, that masks and maps are made of
+    mask_l1: float = 0.01  # weight of a mask's length in Eq. 1
+    mask_tv: float = 0.02  # weight of its total variation
+    mask_method: str = "find"  # or a procedure of `learn_masks`: corrected, paper
+    mask_iterations: int = 60  # of such a procedure
+    mask_lr: float = 0.2  # of such a procedure
+    searched_clips: int = 4  # of all classes together, whose every window is scored
+    gate_epochs: int = 7  # of the small networks that look for leaks
+    gate_batch_size: int = 16  # of these and of those that learn planted cues
+    gate_lr: float = 4e-3  # likewise
+    cue_epochs: int = 5  # of the small networks that learn planted cues
+    data_seed: int = 0  # draws what is rendered and which clips are explained
+    train_seed: int = 0  # draws a network's weights, the order of its clips and dropout
 
 
 QUICK = Profile()
@@ -120,7 +112,7 @@ PAPER = replace(
     mask_method="paper",
     mask_lr=1e-3,
 )
-# What is another for KTH's periodic actions: more frames, oblong pictures, two layers, the temporal
+# What differs for KTH's periodic actions: more frames, oblong pictures, two layers, the temporal
 # strides as they were.
 KTH = {
     "frames": 32,
