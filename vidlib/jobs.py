@@ -133,7 +133,7 @@ def stage_jobs(runs: Runs, wanted: list[str], *, whole: bool = True) -> dict[str
                 runs.path(stage) / "provenance.json",
                 tuple(add(up) for up in runs.needs(stage)),
                 f"python -m vidlib {stage} {flags_of(runs)}",
-                whole or stage in ("render", "prepare", "observe"),
+                whole or stage in ("render", "prepare"),  # by processes of their own
                 runs.ingredients(stage)["parameters"],
             )
         return key
