@@ -38,7 +38,8 @@ def sync(path: str | os.PathLike) -> None:
         try:
             os.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            with contextlib.suppress(OSError):  # it would hide what the sync said
+                os.close(descriptor)
     except OSError as error:
         if not is_folder or error.errno not in UNSYNCABLE:
             raise
@@ -79,7 +80,8 @@ def publish(made: str | os.PathLike, target: str | os.PathLike) -> None:
         raise
     for folder in target.absolute().parents:  # they may be as new
         sync(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        shutil.rmtree(old)
 
 
 @contextlib.contextmanager
