@@ -235,6 +235,7 @@ def test_imports_are_followed_at_any_depth_and_through_packages():
     assert set(Code().closure(["vidlib.explain.masks"])) == masks
     assert set(Code().of_text("def f():\n    from vidlib.explain import learn_masks")) == masks
     assert set(Code().of_text("import vidlib.explain as e")) > masks
+    assert set(Code().of_text("from vidlib.compare import paper")) == {"vidlib.compare.paper"}
     assert set(Code().of_text("from vidlib import processes")) == {"vidlib.processes"}
 
 

@@ -95,7 +95,9 @@ class Code:
             if package != "vidlib" and path.is_file():
                 for node in ast.parse(path.read_text(encoding="utf-8")).body:
                     if isinstance(node, ast.ImportFrom):
-                        found |= {a.asname or a.name: node.module for a in node.names}
+                        for name in (alias.name for alias in node.names):
+                            inner = f"{node.module}.{name}"
+                            found[name] = inner if self._file(inner) else node.module
             self._exports[package] = found
         return self._exports[package]
 
