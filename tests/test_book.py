@@ -53,6 +53,7 @@ def address(smoke_book):
 def context(browser):
     """One for all visits, so that what pages share is loaded once."""
     context = browser.new_context()
+    context.set_default_timeout(120_000)  # milliseconds, of a machine that does much else
     yield context
     context.close()
 

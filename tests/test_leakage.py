@@ -167,7 +167,7 @@ def test_a_set_without_a_leak_passes_and_the_control_shows_that_order_was_there(
 
 
 def test_a_planted_leak_is_caught_by_both_blind_classifiers(tmp_path, one_thread):
-    table = gate(toy_set(600, 0, leak=12), toy_set(200, 1, leak=12), tmp_path, **SETTINGS)
+    table = gate(toy_set(300, 0, leak=12), toy_set(120, 1, leak=12), tmp_path, **SETTINGS)
     pooled = table[table["pair"] == "all"].set_index("classifier")
     assert pooled["leaks"].all() and (pooled["share"] > 0.8).all()
 
@@ -176,7 +176,7 @@ def test_a_planted_leak_is_caught_by_both_blind_classifiers(tmp_path, one_thread
 def rendered(tmp_path_factory):
     """Training and validation clips of something-mini, small."""
     root = tmp_path_factory.mktemp("rendered")
-    counts = {"train": 20, "validation": 12}
+    counts = {"train": 8, "validation": 8}
     render_something_mini(root, clips_per_class=counts, size=48, seed=0, processes=2)
     prepare_clips(read_something(root), root / "prepared", frames=8, size=(32, 32), processes=2)
     clips = load_clips(root / "prepared")

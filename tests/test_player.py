@@ -278,7 +278,7 @@ def test_playing_draws_one_frame_after_another(show):
 
 @pytest.mark.browser
 def test_playing_loops_and_keeps_its_speed(show):
-    page = show(example(fps=16))
+    page = show(example(fps=4))  # so few that a busy machine, some ms late, is not much too late
     page.get_by_label("Speed").select_option("2")
     frames = page.evaluate("""async () => {
         const element = document.querySelector("temporal-mask-player");
@@ -286,14 +286,13 @@ def test_playing_loops_and_keeps_its_speed(show):
         new MutationObserver(() => seen.push([element.frame, performance.now()]))
             .observe(element, {attributeFilter: ["frame"]});
         element.play();
-        while (seen.length < 24) await new Promise(done => setTimeout(done, 20));
+        while (seen.length < 18) await new Promise(done => setTimeout(done, 20));
         return seen;
     }""")
     numbers = [frame for frame, _ in frames]
-    assert numbers[:24] == [(n + 1) % FRAMES for n in range(24)]
-    seconds = (frames[23][1] - frames[0][1]) / 1000
-    assert seconds > 0.9 * 23 / 32  # never faster than 2 x 16 frames a second
-    assert seconds < 3 * 23 / 32
+    assert numbers[:18] == [(n + 1) % FRAMES for n in range(18)]
+    seconds = (frames[17][1] - frames[0][1]) / 1000
+    assert 0.9 < seconds / (17 / 8) < 1.7  # 2 x 4 frames a second
 
 
 @pytest.mark.browser
