@@ -1,9 +1,10 @@
 """A model of a disk over a real folder: it fails where it is told to, and forgets in a power cut.
 
 What it forgets is the worst that file systems do. Of a file only what it held when it was last
-synced is sure: it may come back as that, as it is now, cut in half or empty. The names in a folder
-may come back as they stood at any moment since the folder was last synced, whatever other folders
-do. A sync that failed has lost what it was to write, and later ones do not mend that.
+synced is sure, if no one has shortened it since: what was written later may be there, in part,
+as zeros or not at all. Each name in a folder may stand for what it stood for at any moment since
+the folder was last synced, whatever other names do. A sync that failed has lost what it was to
+write, and later ones do not mend that.
 """
 
 import errno
@@ -51,6 +52,7 @@ class Disk:
             {},
             {},
         )  # of a file: what is sure, what is not any more
+        self.shortened = set()
         self.open = {}  # descriptors that are being used: the number of the file
 
     def __enter__(self):
@@ -78,17 +80,24 @@ class Disk:
         return self._folders(self.root.stat().st_ino)
 
     def _folders(self, number):
-        found = []
-        for names in self.names[number]:
-            inside = [self._states(child) for child in names.values()]
-            found += [dict(zip(names, one, strict=True)) for one in itertools.product(*inside)]
-        return found
+        listings, inside = self.names[number], {}
+        for name in sorted(set().union(*listings)):
+            children = {listing.get(name) for listing in listings}
+            inside[name] = [s for c in children for s in ([None] if c is None else self._states(c))]
+        return [
+            {name: state for name, state in zip(inside, one, strict=True) if state is not None}
+            for one in itertools.product(*inside.values())
+        ]
 
     def _states(self, number):
         if number in self.names:
             return self._folders(number)
-        now, sure = self._read(number), self.saved.get(number)
-        return [now] if sure == now else sorted({now, now[: len(now) // 2], b"", sure or b""})
+        now, sure = self._read(number), self.saved.get(number, b"")
+        grown, half = sure.ljust(len(now), b"\0"), len(now) // 2
+        found = {sure, grown, now, now[:half] + grown[half:], now[: (len(sure) + len(now)) // 2]}
+        if number in self.shortened:
+            found |= {b"", now[:half]}
+        return sorted(found)
 
     def _read(self, number):
         descriptor = self.held[number]
@@ -106,6 +115,8 @@ class Disk:
                     todo.append(entry.path)
                 if number not in self.held:
                     self.held[number] = REAL["open"](entry.path, os.O_RDONLY)
+                if entry.stat().st_size < len(self.saved.get(number, b"")):
+                    self.shortened.add(number)
             listings = self.names.setdefault(os.stat(folder).st_ino, [{}])
             if listings[-1] != here:
                 listings.append(here)
@@ -156,6 +167,7 @@ class Disk:
             self.names[number] = self.names[number][-1:]
         elif name == "fsync":
             self.saved[number] = self._synced(number)
+            self.shortened.discard(number)
         self._look()
         return result
 

@@ -1,5 +1,7 @@
 """Prepared and streamed clips: the same frames, whatever is killed, broken or mended in between."""
 
+import contextlib
+import io
 import itertools
 import os
 import random
@@ -15,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT, files
+from disk import Disk, lay_out, tree
 from videos import encode, numbered
 
 from vidlib.data import (
@@ -28,6 +31,7 @@ from vidlib.data import (
     to_network,
 )
 from vidlib.data import prepare as module
+from vidlib.files import sync
 from vidlib.rendered.scripts import CLASSES
 
 
@@ -262,6 +266,141 @@ def test_half_a_line_in_the_log_does_not_count(index, tmp_path, monkeypatch):
     assert sorted(module._read_log(log, header)) == list(range(25))
     prepare(index, tmp_path / "killed")
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+# --- the power is cut, the disk fails
+
+
+def frames_of(content):
+    """The rows of frames.npy in the file's bytes; none where it was cut off."""
+    try:
+        return np.lib.format.read_array(io.BytesIO(content))
+    except ValueError:
+        return []
+
+
+def honest(whole, others):
+    """What every disk has to fulfil: the log tells only of frames that are there.
+
+    whole: the frames. others: a log of other clips, and their frames.
+    """
+
+    def check(disk):
+        for content in disk.after_power_cut():
+            header, *lines = content.get("decoding.txt", b"").decode().split("\n")
+            rows = [int(line.split("\t")[0]) for line in lines[:-1] if line.endswith("\t")]
+            if rows:
+                frames = frames_of(content.get("frames.npy", b""))
+                assert len(frames), "rows are told of, and there is no array"
+                expected = others[1] if others[0].startswith(header) else whole
+                assert np.array_equal(frames[rows], expected[rows]), "rows are told of and lost"
+            if "index.parquet" in content:
+                assert np.array_equal(frames_of(content["frames.npy"]), whole)
+
+    return check
+
+
+@pytest.fixture
+def few(index, tmp_path):
+    """Some clips, a check of disks, and all files in the end; tmp_path/"cut" has half of others."""
+    few = index.iloc[::4].reset_index(drop=True)
+    prepare(few, tmp_path / "whole", frames=5)
+    others = few.assign(path=few["path"][::-1].tolist(), clip_id=few["clip_id"][::-1].tolist())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "_decode_files", killed_after(module._decode_files, 9))
+        prepare(others, tmp_path / "cut", frames=5)
+    log = (tmp_path / "cut/decoding.txt").read_text()
+    assert log.count("\n") == 10
+    whole, half = (np.load(tmp_path / name / "frames.npy") for name in ("whole", "cut"))
+    return few, honest(whole, (log, half)), files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("every", [0, 0.01])
+def test_after_a_power_cut_it_goes_on_and_ends_with_the_same_bytes(
+    few, tmp_path, monkeypatch, every
+):
+    index, check, whole = few
+    monkeypatch.setattr(module, "EVERY", every)
+    chance, found = random.Random(0), []
+
+    def note(disk):
+        check(disk)
+        found.append(chance.choice(disk.after_power_cut()))
+
+    with Disk(tmp_path / "cut", monkeypatch, watch=note) as disk:
+        prepare_clips(index, tmp_path / "cut", frames=5, size=(16, 16), processes=2)
+        for content in disk.after_power_cut():
+            content.pop("decoding.txt", None)  # it may come back: the next call ends at once
+            assert content == tree(tmp_path / "whole")
+    assert files(tmp_path / "cut") == whole
+    for number, content in enumerate(chance.sample(found, 6)):
+        lay_out(tmp_path / str(number), content)
+        prepare(index, tmp_path / str(number), frames=5)
+        assert files(tmp_path / str(number)) == whole
+
+
+def test_where_the_disk_fails_no_frames_are_told_of_that_are_lost(few, tmp_path, monkeypatch):
+    index, check, whole = few
+    monkeypatch.setattr(module, "EVERY", 0)
+    shutil.copytree(tmp_path / "cut", tmp_path / "well")
+    with Disk(tmp_path / "well", monkeypatch) as disk:
+        prepare_clips(index, tmp_path / "well", frames=5, size=(16, 16), processes=1)
+    first = disk.done.index(("open", "frames.npy")) + 1  # the first time that frames are synced
+    assert disk.done[first] == ("fsync",)
+    for number in [first, *range(0, 60, 7)]:
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "cut", folder)
+        with Disk(folder, monkeypatch, fail_at=number, watch=check) as disk:
+            with contextlib.suppress(OSError):
+                prepare_clips(index, folder, frames=5, size=(16, 16), processes=1)
+            check(disk)
+            assert disk.errors
+        prepare(index, folder, frames=5)
+        assert files(folder) == whole
+
+
+def test_what_is_told_survives_a_power_cut(few, tmp_path, monkeypatch):
+    index, _, _ = few
+    shutil.rmtree(tmp_path / "cut")
+    (tmp_path / "cut").mkdir()
+    monkeypatch.setattr(module, "_decode_files", killed_after(module._decode_files, 5))
+    with Disk(tmp_path / "cut", monkeypatch) as disk:
+        with pytest.raises(KeyboardInterrupt):
+            prepare_clips(index, tmp_path / "cut", frames=5, size=(16, 16), processes=2)
+        for content in disk.after_power_cut():
+            assert content["decoding.txt"].count(b"\n") == 6
+
+
+def syncs_nothing(patch):
+    patch.setattr(module, "sync", lambda path: None)
+
+
+def tells_first(patch):
+    def add(log, line):
+        with log.path.open("a", encoding="utf-8") as file:
+            file.write(line)
+        sync(log.path)
+        sync(log.array)
+
+    patch.setattr(module._Log, "add", add)
+
+
+@pytest.mark.parametrize("careless", [syncs_nothing, tells_first], ids=lambda f: f.__name__)
+def test_the_model_catches_who_tells_too_early(few, tmp_path, monkeypatch, careless):
+    index, check, _ = few
+    monkeypatch.setattr(module, "EVERY", 0)
+    careless(monkeypatch)
+    with (
+        pytest.raises(AssertionError, match="rows are told of"),
+        Disk(tmp_path / "cut", monkeypatch, watch=check),
+    ):
+        prepare_clips(index, tmp_path / "cut", frames=5, size=(16, 16), processes=2)
+
+
+def test_what_a_power_cut_made_of_the_logs_end_does_not_count(tmp_path):
+    log = tmp_path / "decoding.txt"
+    log.write_bytes(b"x\n0\t9\t\n1\t0\tis empty\n\0\0\0\0\n\0\0\x002\t9\t\n\xff3\t9\t\n4\t\n5")
+    assert module._read_log(log, "x") == {0: (9, ""), 1: (0, "is empty")}
 
 
 # --- streamed
