@@ -126,7 +126,9 @@ def test_chapter_1_shows_a_something_with_broken_files(run, mini, monkeypatch, t
 
 def test_one_notebook_alone_makes_what_it_needs(tmp_path):
     """As the README says it, with nothing there; the parameters of a yet smaller smoke."""
-    small = ("-p", "train_clips", "1", "-p", "validation_clips", "1", "-p", "mask_iterations", "1")
+    ones = ("train_clips", "validation_clips", "searched_clips", "mask_iterations")
+    sizes = {**dict.fromkeys([*ones, "i3d_epochs", "clstm_epochs"], 1), "frames": 8}
+    small = [word for name, value in sizes.items() for word in ("-p", name, str(value))]
     found = papermill(
         "notebooks/05_temporal_masks.ipynb",
         tmp_path / "out.ipynb",
