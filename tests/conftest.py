@@ -104,7 +104,9 @@ class SmokeBook:
     def wait(self) -> Path:
         """Return the folder of its pages once they are built, or fail with what was said."""
         assert self.wanted.exists(), "the book is built for tests that name it among their fixtures"
+        starter = os.getppid()
         while not self.ended.exists():
+            assert os.getppid() == starter, "the run that built the book was killed"
             time.sleep(0.2)
         assert self.ended.read_text() == "0", self.said.read_text()[-12000:]
         return ROOT / "_build/something-mini/smoke/html"
