@@ -216,7 +216,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(index, tmp_path, cache
     killed = []  # clips told of when each process was killed
     ended = False
     while not ended:
-        goal = max(killed, default=0) + chance.randrange(len(index) // 5, len(index) // 3)
+        goal = max(killed, default=0) + chance.randrange(len(index) // 9, len(index) // 3)
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, *arguments],
             stdout=subprocess.PIPE,
