@@ -392,7 +392,8 @@ def test_the_second_part_is_on_the_other_set_and_says_so(smoke_book):
 
 
 def test_a_missing_chapter_is_named(tmp_path):
-    command = [sys.executable, ROOT / "book/build.py", "--executed", tmp_path, "--out", tmp_path]
+    command = [sys.executable, ROOT / "book/build.py", "--executed", tmp_path]
+    command += ["--out", tmp_path, "--key", "0"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode != 0
     assert "lacks index.ipynb, 01_data_preparation.ipynb" in result.stderr
