@@ -268,6 +268,8 @@ def test_pair_is_equal_and_carries_no_outputs(source):
 
     assert content(pair) == content(text), "run `make pair`"
     assert pair.metadata.kernelspec == text.metadata.kernelspec
+    header = "delete the ipynb and run `make pair`: what its header had, that keeps"
+    assert pair.metadata.get("vidlib") == text.metadata.get("vidlib"), header
     for cell in pair.cells:
         assert not cell.get("outputs"), "run `make pair`"
         assert cell.get("execution_count") is None, "run `make pair`"
