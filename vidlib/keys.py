@@ -176,12 +176,12 @@ def folder_hash(folder: Path) -> str:
 def folder_state(folder: Path) -> str:
     """Return one hash of a folder's place and its files' names, sizes and dates; links count.
 
-    Files of a download that is under way or locked (.part, .lock) do not count.
+    Files that are being fetched, locked or written (.part, .lock, .part-...) do not count.
     """
     lines = []
     for place, _, names in os.walk(folder.resolve(), followlinks=True):
         for name in names:
-            if not name.endswith((".part", ".lock")):
+            if not name.endswith((".part", ".lock")) and not name.startswith(".part-"):
                 path = os.path.join(place, name)
                 stat = os.stat(path) if os.path.exists(path) else os.lstat(path)
                 lines.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")

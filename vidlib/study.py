@@ -25,7 +25,7 @@ import torch
 
 from vidlib.data.clips import Clips, load_clips
 from vidlib.datasets import DATASETS
-from vidlib.files import publish, write_text
+from vidlib.files import publish, sweep, write_text
 from vidlib.keys import folder_hash, folder_state
 from vidlib.machine import measured
 from vidlib.models.store import build_network, load_network
@@ -119,6 +119,7 @@ class Study(Runs):
             if agreed(self.is_current(stage)):
                 return path
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
+            sweep(partial)
             begin = time.time()
             self._run(stage, inputs, partial)
             if "files" in inputs and not self.rendered:
