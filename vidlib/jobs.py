@@ -12,7 +12,7 @@ import ast
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ BOOK_LIBRARIES = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "plo
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.M | re.S)
 SEEDED = ("train", "evaluate", "explain")  # what a run over seeds repeats
 TINY = ("smoke",)  # profiles whose stages take longer to start than to run: one core each
+SIDE_BY_SIDE = ("clstm",)  # networks of which two jobs on a core each are done before one by one
 RUNNER, BUILDER = "book/execute.py", "book/build.py"
 
 
@@ -117,10 +118,12 @@ def flags_of(runs: Runs) -> str:
     return shlex.join(["--dataset", runs.dataset, "--profile", runs.profile_name, *settings])
 
 
-def stage_jobs(runs: Runs, wanted: list[str], *, whole: bool = True) -> dict[str, Job]:
+def stage_jobs(
+    runs: Runs, wanted: list[str], one_core: Callable[[str], bool] = lambda stage: False
+) -> dict[str, Job]:
     """Return the jobs of some stages of a study and of all that these need, by their keys.
 
-    whole: whether each uses every core; those that render and decode do in any case.
+    one_core: whether a stage is to use one core; those that render and decode never do.
     """
     found: dict[str, Job] = {}
 
@@ -133,7 +136,7 @@ def stage_jobs(runs: Runs, wanted: list[str], *, whole: bool = True) -> dict[str
                 runs.path(stage) / "provenance.json",
                 tuple(add(up) for up in runs.needs(stage)),
                 f"python -m vidlib {stage} {flags_of(runs)}",
-                whole or stage in ("render", "prepare"),  # by processes of their own
+                stage in ("render", "prepare") or not one_core(stage),
                 runs.ingredients(stage)["parameters"],
             )
         return key
@@ -149,7 +152,7 @@ def _page_job(
     """Return the job of a page, and those of the stages that it reads."""
     code, read, direct = runs.code, {}, []
     for study, stage in page.reads(runs):
-        read |= stage_jobs(study, [stage], whole=runs.profile_name not in TINY)
+        read |= stage_jobs(study, [stage], lambda _: runs.profile_name in TINY)
         direct.append(study.key(stage))
     key = key_of(
         {
@@ -208,10 +211,15 @@ def book_jobs(runs: Runs, build: Path, page_options: dict[str, dict]) -> dict[st
 def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
     """Return the jobs of what the book reads but does not make: both networks at many seeds.
 
-    They train from seeds 0 to `seeds` - 1, on the same clips; each takes one core, so that as many
-    run at once as there are. The last of a data set, "results/...", writes its tables. Where the
-    data set is something-mini, the same on kth-mini.
+    They train from seeds 0 to `seeds` - 1, on the same clips. Those of `SIDE_BY_SIDE` take one core
+    each, so that as many run at once as there are (`benchmarks/threads.py` says why). The last of a
+    data set, "results/...", writes its tables. Where the data set is something-mini, the same on
+    kth-mini.
     """
+
+    def one_core(stage: str) -> bool:
+        return runs.profile_name in TINY or stage.partition("-")[2] in SIDE_BY_SIDE
+
     jobs: dict[str, Job] = {}
     studies = [runs, runs.beside("kth-mini")] if runs.dataset == "something-mini" else [runs]
     wanted = [f"{step}-{network}" for step in SEEDED for network in STUDIED]
@@ -220,7 +228,7 @@ def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
         for seed in range(seeds):
             one = study.with_seed(seed)
             jobs |= {
-                k: job for k, job in stage_jobs(one, wanted, whole=False).items() if k not in jobs
+                k: job for k, job in stage_jobs(one, wanted, one_core).items() if k not in jobs
             }
             needs += [one.key(stage) for stage in wanted]
         key = key_of({"jobs": needs, "writer": runs.code.closure(["vidlib.results"])})
