@@ -1,7 +1,8 @@
 """Many trainings on one machine: one after another on all cores, or one on each core at a time?
 
-Trains the `quick` networks for an epoch on few clips, as many times as there are cores, both ways
-in one run. A ratio above 1 means that side by side is faster: `vidlib.jobs.SIDE_BY_SIDE` names these.
+Trains the `quick` networks for an epoch on few clips, as often as there are cores, both ways
+in one run. A ratio above 1 means that side by side is faster; `vidlib.jobs.SIDE_BY_SIDE` names
+those networks.
 """
 
 import os
