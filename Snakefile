@@ -37,12 +37,12 @@ os.environ.update(
     PYTHONWARNINGS="ignore",
 )
 
-# On one machine jobs that use every core wait for each other, and pages share the cores. Snakemake's
-# own count of cores does not see to it: version 9.15 forgets those of a job that is the only one
-# ready. Elsewhere whatever does not need each other runs side by side.
+# On one machine jobs that use every core wait for each other, and pages share the cores. Elsewhere
+# each job has cores of its own, so that whatever does not need each other runs side by side.
 cores = workflow.cores if workflow.local_exec and workflow.cores else 8
-if workflow.local_exec:
-    workflow.register_resource("share", cores)
+
+
+include: "book/count_cores.smk"
 
 
 def mark(job):
@@ -78,7 +78,5 @@ for job in jobs.values():
         message:
             job.name
         threads: cores if job.whole else 1
-        resources:
-            share=cores if job.whole else 1,
         shell:
             "{params.command}"

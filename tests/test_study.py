@@ -1,6 +1,7 @@
 """What is current, and who says so: the stages' keys, their folders, and the command line."""
 
 import ast
+import itertools
 import multiprocessing
 import os
 import re
@@ -680,6 +681,27 @@ def test_snakemake_runs_what_is_not_current_and_nothing_else(smoke_study, copy):
         pages = {f"page_{name}06_comparative_analysis" for name in ("", "kth_mini_")}
         pages.add("page_profiles")  # which reads every stage
         assert would_run(copy) == {*pages, "something_mini_smoke_compare", "book"}
+
+
+def test_jobs_that_use_every_core_wait_for_each_other(tmp_path):
+    """After one that was ready alone as well, whose cores Snakemake itself does not count."""
+    times = "python -c 'import sys, time; begin = time.time(); time.sleep(0.4); "
+    times += "print(begin, time.time(), file=open(sys.argv[1], chr(119)))' {output}"
+    rules = [
+        f"""
+rule {name}:
+    input: {needs}
+    output: "{name}"
+    threads: 2
+    shell: {times!r}
+"""
+        for name, needs in (("first", "[]"), *((one, '"first"') for one in ("b", "c", "d")))
+    ]
+    text = f'rule all:\n    input: "b", "c", "d"\ninclude: "{ROOT}/book/count_cores.smk"\n'
+    (tmp_path / "Snakefile").write_text(text + "".join(rules))
+    snakemake("all", cwd=tmp_path)
+    spans = sorted(tuple(map(float, (tmp_path / n).read_text().split())) for n in "bcd")
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
 
 
 def test_a_cluster_gets_every_job_of_its_own(copy):
