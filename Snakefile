@@ -12,7 +12,6 @@
 import os
 import re
 from vidlib.jobs import book_jobs, extended_jobs
-from vidlib.fetched import has_kinetics_weights
 from vidlib.runs import Runs
 
 settings = dict(config)
@@ -24,10 +23,7 @@ if not runs.rendered:
     raise ValueError(f"the book judges by the truth of rendered clips, which {dataset} lacks")
 
 BUILD = Path("_build", dataset, runs.name)
-# Real footage wants weights that were fetched; without them, and in tests, I3D stands in.
-stands_in = profile == "smoke" or not has_kinetics_weights()
-options = {"08_your_own_clip": {"model": "i3d"}} if stands_in else {}
-jobs = extended_jobs(runs, seeds) if seeds else book_jobs(runs, BUILD, options)
+jobs = extended_jobs(runs, seeds) if seeds else book_jobs(runs, BUILD)
 
 # glibc returns every large tensor to the system and asks for it again: C-LSTM takes twice as long.
 os.environ.update(

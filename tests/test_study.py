@@ -250,9 +250,7 @@ def test_a_script_that_a_module_names_counts_as_its_code(copy):
 def test_keys_need_no_torch_and_little_time():
     """Plans, and Snakemake before every run, ask for all of them."""
     code = "import sys; from vidlib.jobs import *; r = Runs('something-mini', 'smoke'); "
-    code += (
-        "book_jobs(r, Path('x'), {}); print([m for m in ('torch', 'pandas') if m in sys.modules])"
-    )
+    code += "book_jobs(r, Path('x')); print([m for m in ('torch', 'pandas') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert found.stdout == "[]\n", found.stderr
 
@@ -261,7 +259,7 @@ def test_keys_need_no_torch_and_little_time():
 
 
 def page_keys(folder):
-    jobs = book_jobs(Runs("something-mini", "smoke", code=Code(folder)), folder / "_build", {})
+    jobs = book_jobs(Runs("something-mini", "smoke", code=Code(folder)), folder / "_build")
     return {job.name: job.key for job in jobs.values()}
 
 
@@ -324,7 +322,7 @@ def all_needs(jobs, key):
 
 def test_jobs_need_what_they_read_and_nothing_else():
     study = Runs("something-mini", "smoke")
-    jobs = book_jobs(study, ROOT / "_build", {})
+    jobs = book_jobs(study, ROOT / "_build")
     names = {job.name: key for key, job in jobs.items()}
     assert jobs[names["book"]].needs and set(all_needs(jobs, names["book"])) == set(jobs)
     for stage in study.main_stages:

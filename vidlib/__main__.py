@@ -59,7 +59,7 @@ def _status(runs: Runs) -> None:
 
 def _plan(runs: Runs, seeds: int) -> None:
     build = ROOT / "_build" / runs.dataset / runs.name
-    jobs = extended_jobs(runs, seeds) if seeds else book_jobs(runs, build, {})
+    jobs = extended_jobs(runs, seeds) if seeds else book_jobs(runs, build)
     print(plan(jobs, os.cpu_count() or 1))
 
 

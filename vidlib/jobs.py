@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from vidlib.fetched import has_kinetics_weights
 from vidlib.keys import ROOT, folder_hash, key_of, versions
 from vidlib.runs import Runs
 from vidlib.variants import STUDIED
@@ -174,12 +175,13 @@ def _page_job(
     return Job(f"page/{name}", key, record, tuple(direct), command, False), read
 
 
-def book_jobs(runs: Runs, build: Path, page_options: dict[str, dict]) -> dict[str, Job]:
+def book_jobs(runs: Runs, build: Path) -> dict[str, Job]:
     """Return the jobs of a study's book by their keys, the book's own last.
 
-    build: the folder of executed pages and the book. page_options: parameters of single pages,
-    beside data set, profile and overrides.
+    build: the folder of executed pages and the book. Chapter 8 asks I3D as trained on Kinetics, or,
+    where its weights are not there and at tiny profiles, the study's own.
     """
+    stands_in = runs.profile_name in TINY or not has_kinetics_weights()
     jobs: dict[str, Job] = {}
     pages: dict[str, Job] = {}
     code, studies = runs.code, {runs.dataset: runs}
@@ -189,7 +191,9 @@ def book_jobs(runs: Runs, build: Path, page_options: dict[str, dict]) -> dict[st
         if dataset:
             one = studies.setdefault(dataset, runs if dataset in studies else runs.beside(dataset))
             given = {"dataset": dataset, "profile": runs.profile_name, **one.overrides}
-        job, read = _page_job(name, page, one, given | page_options.get(name, {}), build)
+        if name.startswith("08_") and stands_in:
+            given["model"] = "i3d"
+        job, read = _page_job(name, page, one, given, build)
         pages[job.key] = job
         jobs |= read
     key = key_of(
