@@ -95,7 +95,7 @@ def test_a_parameter_concerns_the_stages_that_use_it(overrides, made_anew, tmp_p
 def copy(tmp_path_factory):
     """A copy of the code that a test may edit."""
     folder = tmp_path_factory.mktemp("copy")
-    for name in ("vidlib", "notebooks", "book", "profiles"):
+    for name in ("vidlib", "notebooks", "book", "profiles", "results"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("Snakefile", "_config.yml", "_toc.yml", "pyproject.toml", "CITATION.cff"):
