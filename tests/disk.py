@@ -10,7 +10,6 @@ write, and later ones do not mend that.
 import errno
 import itertools
 import os
-import threading
 from pathlib import Path
 
 OPERATIONS = ("open", "fsync", "close", "replace", "rename", "unlink", "rmdir", "mkdir")
@@ -47,7 +46,6 @@ class Disk:
         self.watch = watch or (lambda disk: None)
         self.done = []  # operations that did not fail: name, names of files
         self.count, self.errors = 0, []  # errors: (name of the operation, what it raised)
-        self.lock = threading.RLock()  # operations of several threads come one after another
         self.held = {}  # a descriptor of each file, so that no other gets its number
         self.names = {}  # of a folder: what may come back
         self.saved, self.lost = (
@@ -125,12 +123,13 @@ class Disk:
 
     def _operation(self, name):
         def operation(*arguments, **options):
-            if os.getpid() != self.process or not self._concerns(name, arguments, options):
-                return REAL[name](*arguments, **options)
-            with self.lock:
-                return self._do(name, REAL[name], arguments, options)
+            mine = os.getpid() == self.process and self._concerns(name, arguments, options)
+            return (self._do if mine else self._pass)(name, REAL[name], arguments, options)
 
         return operation
+
+    def _pass(self, name, real, arguments, options):
+        return real(*arguments, **options)
 
     def _concerns(self, name, arguments, options):
         if name in ("fsync", "close"):

@@ -12,16 +12,12 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
 
 # What a folder answers that cannot be synced: on Windows, read-only or on some network's disk.
 UNSYNCABLE = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.EROFS)
-
-_waiting: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("_waiting", default=None)
 
 
 def _hidden(path: Path) -> Path:
@@ -107,52 +103,11 @@ def aside(path: str | os.PathLike) -> Iterator[Path]:
     part = _hidden(path)
     try:
         yield part
-        waiting = _waiting.get()
-        if waiting is None:
-            publish(part, path)
-        else:
-            waiting.append((part, path))
+        publish(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-
-
-@contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Let files that the body writes get to their paths when it ends, all at once.
-
-    For many small files: a disk syncs several in the time of one. Paths in the folder that was
-    written to first are there before all others. Where the body raises, no path changes; OSError
-    where the disk fails: each path holds the old or the new.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "note.txt")
-    >>> with together():
-    ...     write_text(path, "a film")
-    ...     path.exists()
-    False
-    >>> path.exists()
-    True
-    """
-    waiting = []
-    outside = _waiting.set(waiting)
-    try:
-        yield
-        with ThreadPoolExecutor(8) as threads:
-            list(threads.map(sync, [part for part, _ in waiting]))
-        for folder in dict.fromkeys(path.parent for _, path in waiting):
-            for part, path in waiting:
-                if path.parent == folder:
-                    os.replace(part, path)
-            sync(folder)
-    except BaseException:
-        for part, _ in waiting:
-            with contextlib.suppress(OSError):
-                part.unlink()
-        raise
-    finally:
-        _waiting.reset(outside)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

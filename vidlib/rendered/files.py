@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from vidlib.data.something import VIDEOS, list_file
 from vidlib.data.video import write_webm
-from vidlib.files import aside, sweep, together, write_text
+from vidlib.files import aside, sweep, write_text
 from vidlib.rendered.truth import FOLDER, Masks, masks_file, write_masks, write_truth
 
 SPLITS = ("train", "validation")
@@ -92,21 +91,9 @@ def write_clip(root: Path, clip_id: str, draw: Callable[[], tuple[np.ndarray, Ma
 
 def render_all(work: Callable, jobs: Sequence, processes: int) -> list:
     """Return what `work` returns of each job, in order, by that many processes, with a bar."""
-    few = [jobs[at : at + 4] for at in range(0, len(jobs), 4)]
-    results = []
-    with (
-        ProcessPoolExecutor(processes) as pool,
-        tqdm(total=len(jobs), desc="render", unit="clip") as bar,
-    ):
-        for made in pool.map(partial(_render_few, work), few):
-            results += made
-            bar.update(len(made))
-    return results
-
-
-def _render_few(work: Callable, jobs: Sequence) -> list:
-    with together():  # to sync each file by itself would take a tenth longer, or worse
-        return [work(job) for job in jobs]
+    with ProcessPoolExecutor(processes) as pool:
+        results = pool.map(work, jobs, chunksize=4)
+        return list(tqdm(results, total=len(jobs), desc="render", unit="clip"))
 
 
 def render_set(
