@@ -11,12 +11,13 @@ from vidlib.results import changed_since, collect, record_of, table_of
 from vidlib.runs import Runs
 
 STAGES = ["evaluate-i3d", "evaluate-clstm"]
+NEEDED = ["render", "prepare", "train-i3d", "train-clstm", *STAGES]
 
 
 def made(runs, stage, value):
     """Results of a stage as if it had been run."""
     folder = runs.path(stage)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # seeds share what is rendered
     write_table(folder / "summary.parquet", pd.DataFrame({"top1": [value, value / 2]}))
     record = {**runs.ingredients(stage), "key": runs.key(stage), "data": "0", "seconds": 2.0}
     record |= {"threads": 1, "processes": 1, "peak_bytes": 5, "disk_bytes": 7}
@@ -29,7 +30,7 @@ def studies(tmp_path):
     first = Runs("kth-mini", "smoke", runs=tmp_path / "runs")
     found = [first.with_seed(seed) for seed in range(3)]
     for one in found:
-        for stage in STAGES:
+        for stage in NEEDED:
             made(one, stage, one.profile.train_seed + (10 if "clstm" in stage else 0))
     return found
 
@@ -47,6 +48,8 @@ def test_a_table_holds_the_rows_of_every_seed(studies, tmp_path):
     assert table["top1"].tolist() == [10, 5, 11, 5.5, 12, 6]
     record = record_of("kth-mini", "smoke", root)
     assert record["key"] == "the key" and record["train_seeds"] == [0, 1, 2]
+    assert list(record["stages"]) == [s for s in studies[0].stages if s in NEEDED]
+    assert not (root / "kth-mini/smoke/train-i3d").exists()  # needed, and not asked for
     told = record["stages"]["evaluate-i3d"]
     keys = [one.key("evaluate-i3d") for one in studies]
     assert [run["key"] for run in told["runs"]] == keys and len(set(keys)) == 3
@@ -57,13 +60,17 @@ def test_nothing_has_changed_until_something_does(studies, tmp_path):
     record = record_of("kth-mini", "smoke", collected(studies, tmp_path))
     assert changed_since(record, studies[0]) == changed_since(record, studies[2]) == {}
     other = Runs("kth-mini", "smoke", {"data_seed": 1}, studies[0].runs)
-    assert changed_since(record, other) == {"setting data_seed": STAGES}
+    assert changed_since(record, other) == {"setting data_seed": ["render", *STAGES]}
     told = record["stages"]["evaluate-i3d"]
     told["modules"]["vidlib.compare.accuracy"] = "of another day"
     told["versions"]["torch"] = "1.0"
+    told["options"]["network"] = "another"
+    record["stages"]["render"]["modules"]["vidlib.rendered.figure"] = "of another day"
     assert changed_since(record, studies[0]) == {
         "vidlib.compare.accuracy": ["evaluate-i3d"],
         "library torch": ["evaluate-i3d"],
+        "option network": ["evaluate-i3d"],
+        "vidlib.rendered.figure": ["render"],
     }
 
 
@@ -76,7 +83,7 @@ def test_results_that_would_be_too_large_leave_the_old_ones(studies, tmp_path, m
 
 
 def test_seeds_that_were_not_made_are_named(studies, tmp_path):
-    with pytest.raises(FileNotFoundError, match="evaluate-i3d"):
+    with pytest.raises(FileNotFoundError, match="train-i3d"):
         collected([*studies, studies[0].with_seed(9)], tmp_path)
 
 

@@ -1,6 +1,8 @@
 """What is current, and who says so: the stages' keys, their folders, and the command line."""
 
 import ast
+import doctest
+import importlib
 import itertools
 import multiprocessing
 import os
@@ -253,6 +255,12 @@ def test_keys_need_no_torch_and_little_time():
     code += "book_jobs(r, Path('x')); print([m for m in ('torch', 'pandas') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert found.stdout == "[]\n", found.stderr
+
+
+@pytest.mark.parametrize("module", ["fetched", "files", "graph", "keys", "named", "runs"])
+def test_examples_run(module):
+    failed, tried = doctest.testmod(importlib.import_module(f"vidlib.{module}"))
+    assert tried and not failed
 
 
 # --- pages, and the graph of jobs

@@ -14,7 +14,6 @@ from vidlib.processes import rank
 from vidlib.results import RESULTS, collect
 from vidlib.runs import Runs
 from vidlib.study import Study
-from vidlib.variants import STUDIED
 
 WORDS = """status: which results are there. plan: what is to be made, with hours, memory and disk as
 measured here; with --seeds, of the run over so many training seeds. collect: write the tables of
@@ -65,9 +64,8 @@ def _plan(runs: Runs, seeds: int) -> None:
 
 def _collect(runs: Runs, seeds: int, key: str) -> None:
     studies = [runs.with_seed(seed) for seed in range(seeds)]
-    stages = [f"{step}-{network}" for step in SEEDED for network in STUDIED]
     folder = RESULTS / runs.dataset / runs.name
-    collect(studies, stages, key, folder)
+    collect(studies, SEEDED, key, folder)
     print(folder)
 
 

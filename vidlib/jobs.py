@@ -27,7 +27,8 @@ from vidlib.variants import STUDIED
 PAGE_LIBRARIES = ("plotly", "papermill", "jupytext", "ipywidgets", "anywidget", "pillow")
 BOOK_LIBRARIES = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "plotly")
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.M | re.S)
-SEEDED = ("train", "evaluate", "explain")  # what a run over seeds repeats
+# What a run over seeds repeats.
+SEEDED = [f"{step}-{net}" for step in ("train", "evaluate", "explain") for net in STUDIED]
 TINY = ("smoke",)  # profiles whose stages take longer to start than to run: one core each
 SIDE_BY_SIDE = ("clstm",)  # networks of which two jobs on a core each are done before one by one
 RUNNER, BUILDER = "book/execute.py", "book/build.py"
@@ -226,15 +227,14 @@ def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
 
     jobs: dict[str, Job] = {}
     studies = [runs, runs.beside("kth-mini")] if runs.dataset == "something-mini" else [runs]
-    wanted = [f"{step}-{network}" for step in SEEDED for network in STUDIED]
     for study in studies:
         needs: list[str] = []
         for seed in range(seeds):
             one = study.with_seed(seed)
             jobs |= {
-                k: job for k, job in stage_jobs(one, wanted, one_core).items() if k not in jobs
+                k: job for k, job in stage_jobs(one, SEEDED, one_core).items() if k not in jobs
             }
-            needs += [one.key(stage) for stage in wanted]
+            needs += [one.key(stage) for stage in SEEDED]
         key = key_of({"jobs": needs, "writer": runs.code.closure(["vidlib.results"])})
         command = f"python -m vidlib collect {flags_of(study)} --seeds {seeds} --key {key}"
         name = f"results/{study.dataset}/{study.name}"

@@ -41,8 +41,8 @@ class Code:
 
         entries: names of modules. What lies outside vidlib counts by its version, not here.
 
-        >>> sorted(Code().closure(["vidlib.explain.objective"]))
-        ['vidlib.explain.objective']
+        >>> list(Code().closure(["vidlib.datasets", "vidlib.stages.render"]))
+        ['vidlib.datasets', 'vidlib.named', 'vidlib.stages.render']
         """
         hashes: dict[str, str] = {}
         todo, seen = set(entries), set()

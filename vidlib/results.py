@@ -29,7 +29,7 @@ def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> N
     """
     told: dict[str, dict] = {}
     tables: dict[Path, pd.DataFrame] = {}
-    for stage in stages:
+    for stage in _with_upstream(studies[0], stages):
         records = {one.profile.train_seed: one.record(stage) for one in studies}
         first = next(iter(records.values()))
         told[stage] = {
@@ -40,6 +40,8 @@ def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> N
             {"train_seed": seed, **{name: record[name] for name in PER_RUN}}
             for seed, record in records.items()
         ]
+        if stage not in stages:
+            continue
         for path in sorted(studies[0].path(stage).glob("*.parquet")):
             tables[Path(stage) / path.name] = pd.concat(
                 [
@@ -73,6 +75,15 @@ def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> N
     publish(aside, folder)
 
 
+def _with_upstream(runs: Runs, stages: list[str]) -> list[str]:
+    """Return stages and all that they need, each after what it needs."""
+    needed, todo = set(), list(stages)
+    while todo:
+        needed.add(stage := todo.pop())
+        todo += set(runs.needs(stage)) - needed
+    return [stage for stage in runs.stages if stage in needed]
+
+
 def _unseeded(parameters: dict) -> dict:
     """Return settings as JSON holds them, without those that may differ between seeds."""
     kept = {name: value for name, value in parameters.items() if name != "train_seed"}
@@ -101,7 +112,8 @@ def changed_since(record: dict, runs: Runs) -> dict[str, list[str]]:
     """Return what changed since results were made: for each thing, the stages that it concerns.
 
     record: as `record_of` returns it. runs: the study as it is now. What changed is a module, a
-    library or a setting; an empty answer means that the same run would be made today.
+    library, a setting or an option, of the stages with tables or of those they need; an empty
+    answer means that the same run would be made today.
     """
     changed: dict[str, list[str]] = {}
     for stage, told in record["stages"].items():
@@ -110,6 +122,7 @@ def changed_since(record: dict, runs: Runs) -> dict[str, list[str]]:
             "": (told["modules"], now["modules"]),
             "library ": (told["versions"], now["versions"]),
             "setting ": (told["parameters"], _unseeded(now["parameters"])),
+            "option ": (told["options"], json.loads(json.dumps(now["options"]))),
         }
         for kind, (before, after) in pairs.items():
             for name in sorted(before.keys() | after.keys()):
