@@ -5,14 +5,14 @@
 #   snakemake --cores all --config seeds=10 -- extended                   (what `results/` is made of)
 #   snakemake --executor slurm --jobs 20 --config profile=full -- book    (a job on each node)
 #
-# vidlib.jobs says what there is to make, what each job needs and which of it is current; Snakemake
+# vidlib.workflow.jobs says what there is to make, what each job needs and which of it is current; Snakemake
 # runs the rest, each after what it needs. A mark of its own stands for a job's record, as Snakemake
 # deletes the outputs of jobs that fail: it is there exactly where the job is current.
 
 import os
 import re
-from vidlib.jobs import book_jobs, extended_jobs
-from vidlib.runs import Runs
+from vidlib.workflow.jobs import book_jobs, extended_jobs
+from vidlib.workflow.runs import Runs
 
 settings = dict(config)
 dataset = settings.pop("dataset", "something-mini")

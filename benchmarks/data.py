@@ -21,10 +21,10 @@ from vidlib.data import (
     write_webm,
 )
 from vidlib.rendered import render_kth_mini, render_something_mini, truth
-from vidlib.rendered.draw import draw
 from vidlib.rendered.files import make_folders
-from vidlib.rendered.looks import dress
-from vidlib.rendered.scripts import CLASSES, compose
+from vidlib.rendered.something.draw import draw
+from vidlib.rendered.something.looks import dress
+from vidlib.rendered.something.scripts import CLASSES, compose
 
 FRAMES, SIZE = 16, (56, 56)
 

@@ -12,7 +12,7 @@ from _timing import compare
 from captum.attr import LayerGradCam
 
 from vidlib.explain import grad_cam
-from vidlib.explain.scores import explained
+from vidlib.explain.scores import held_fixed
 from vidlib.models import CLSTM, I3D
 
 # Only now: vidlib makes torchvision, which it imports, importable beside a CPU build of torch.
@@ -30,7 +30,7 @@ clstm = CLSTM(16, size=(56, 56), hidden=16, stride=(2, 1, 1)).eval()
 def there_and_back(network):
     def run():
         x = clips.clone().requires_grad_()
-        with explained(network):
+        with held_fixed(network):
             return torch.autograd.grad(network(x).gather(1, targets[:, None]).sum(), x)
 
     return run

@@ -13,7 +13,7 @@ from _published import published_mask
 from _timing import compare
 
 from vidlib.explain import find_masks, freeze, learn_masks, penalty, perturb, search_masks
-from vidlib.explain.scores import explained, score_clips
+from vidlib.explain.scores import held_fixed, score_clips
 from vidlib.show import TITLES
 from vidlib.study import open_study
 
@@ -64,7 +64,7 @@ def share_of_throughput(network, clips, steps: int = 10) -> None:
     moving = clips.clone().requires_grad_()
 
     def passes():
-        with explained(network):
+        with held_fixed(network):
             for _ in range(steps):
                 torch.autograd.grad(network(moving).sum(), moving)
 
@@ -83,7 +83,7 @@ def share_of_throughput(network, clips, steps: int = 10) -> None:
 def peak(name: str, count: int) -> tuple[float, float]:
     """Return seconds and peak memory (MiB) of finding masks for so many clips."""
     study = open_study("something-mini", "quick")
-    clips, _ = study.explained().subset(range(count)).batch()
+    clips, _ = study.explained_clips().subset(range(count)).batch()
     network = study.network(name)
     begin = time.perf_counter()
     find_masks(network, clips, micro_batch=8)
@@ -92,8 +92,8 @@ def peak(name: str, count: int) -> tuple[float, float]:
 
 if __name__ == "__main__":
     study = open_study("something-mini", "quick")
-    few = torch.linspace(0, len(study.explained()) - 1, 8).long().numpy()
-    clips, _ = study.explained().subset(few).batch()
+    few = torch.linspace(0, len(study.explained_clips()) - 1, 8).long().numpy()
+    clips, _ = study.explained_clips().subset(few).batch()
     clips = clips.to(DEVICE)
     for name, title in TITLES.items():
         network = study.network(name).to(DEVICE)

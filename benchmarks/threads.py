@@ -1,8 +1,8 @@
 """Many trainings on one machine: one after another on all cores, or one on each core at a time?
 
 Trains the `quick` networks for an epoch on few clips, as often as there are cores, both ways
-in one run. A ratio above 1 means that side by side is faster; `vidlib.jobs.SIDE_BY_SIDE` names
-those networks.
+in one run. A ratio above 1 means that side by side is faster; `SIDE_BY_SIDE` in
+`vidlib.workflow.jobs` names those networks.
 """
 
 import os

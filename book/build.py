@@ -24,7 +24,7 @@ import yaml
 
 from vidlib.datasets import DATASETS
 from vidlib.files import publish, write_text
-from vidlib.machine import measured
+from vidlib.workflow.machine import measured
 
 ROOT = Path(__file__).resolve().parent.parent
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -186,7 +186,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--executed", type=Path, required=True, help="the executed notebooks")
     parser.add_argument("--out", type=Path, required=True, help="folder to build in")
-    parser.add_argument("--key", required=True, help="by which the book is current (vidlib.jobs)")
+    parser.add_argument(
+        "--key", required=True, help="by which the book is current (vidlib.workflow.jobs)"
+    )
     arguments = parser.parse_args()
     out, begin = arguments.out.resolve(), time.time()
     record = out / "book.json"

@@ -3,7 +3,7 @@
 PARAMETERS are JSON; STAGES are those that the page may read, as "dataset/stage dataset/stage". The
 MyST source becomes a notebook, papermill runs it with those parameters, and what comes out appears
 as ``BUILD/notebooks/PAGE.ipynb`` once all of it has run, beside a record with KEY, by which it is
-current (`vidlib.jobs`); a run that failed stays, with its error, in ``BUILD/running/``.
+current (`vidlib.workflow.jobs`); a run that failed stays, with its error, in ``BUILD/running/``.
 """
 
 import json
@@ -19,7 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from vidlib.files import publish, write_text
-from vidlib.machine import measured
+from vidlib.workflow.machine import measured
 
 source, build, page, parameters, key, stages = sys.argv[1:]
 build = Path(build)

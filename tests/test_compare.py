@@ -10,16 +10,16 @@ from vidlib.compare import (
     against_truth,
     blob_statistics,
     bootstrap_interval,
-    drops,
     find_blobs,
     paired_difference,
     per_class,
     saliency_on_actors,
+    score_drops,
     table_2,
 )
-from vidlib.rendered import Masks, Scene, Truth
-from vidlib.rendered.observer import observe
+from vidlib.rendered import InstanceMasks, Scene, Truth
 from vidlib.rendered.scene import track
+from vidlib.rendered.something.observer import observe
 from vidlib.rendered.truth import write_masks, write_truth
 
 
@@ -92,7 +92,7 @@ def test_drops_by_hand():
     clips = pd.DataFrame(
         {"OS": [0.9, 0.5, 0.5, 0.2], "FS": [0.1, 0.3, 0.495, 0.1], "RS": [0.5, 0.6, 0.1, 0.195]}
     )
-    found = drops(clips)
+    found = score_drops(clips)
     assert found["drop_difference"].tolist() == pytest.approx([0.4, 0.3, -0.395, 0.095])
     assert found["drop_ratio"][0] == pytest.approx(2.0)
     assert found["drop_ratio"][1:].isna().all()  # a drop of -0.1, of 0.005, and of 0.005
@@ -151,7 +151,7 @@ def squares(*places, side=32, frames=4):
     for k, (x, y, _) in enumerate(places, 1):
         numbers[:, y : y + 8, x : x + 8] = k
     roles = [role for *_, role in places]
-    return Masks(numbers, [f"thing_{k}" for k in range(len(places))], roles)
+    return InstanceMasks(numbers, [f"thing_{k}" for k in range(len(places))], roles)
 
 
 def test_saliency_on_actors_is_one_for_a_blind_map_and_more_on_target():
@@ -189,7 +189,7 @@ def test_saliency_is_held_against_the_right_frame():
     for i, (frame, column) in enumerate([(0, 1), (2, 5), (5, 13), (7, 17)]):
         numbers[frame, 9:11, column : column + 2] = 1
         maps[i, 9:11, column : column + 2] = 1
-    masks = Masks(numbers, ["hand_a"], ["hand"])
+    masks = InstanceMasks(numbers, ["hand_a"], ["hand"])
     assert saliency_on_actors(maps, masks)["actors"] == pytest.approx(100)
 
 

@@ -26,7 +26,7 @@ from vidlib.rendered.cues import (
     redraw,
     render_cues,
 )
-from vidlib.rendered.looks import SHAPES
+from vidlib.rendered.something.looks import SHAPES
 from vidlib.rendered.truth import Truth
 from vidlib.training import Recipe, fit
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidlib.data import read_clip, read_something, sample_frames, to_network
 from vidlib.rendered import Truth, render_something_mini, states
 from vidlib.rendered.files import clip_rngs, numbered_jobs
-from vidlib.rendered.scripts import CLASSES, compose
+from vidlib.rendered.something.scripts import CLASSES, compose
 
 # --- sampling
 

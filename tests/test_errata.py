@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from vidlib.compare import drops, paper
+from vidlib.compare import paper, score_drops
 from vidlib.explain import freeze, learn_masks, perturb
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -97,7 +97,7 @@ def test_the_papers_examples_agree_with_its_table_2():
     scores = examples[["OS", "FS", "RS"]].to_numpy()
     assert (scores >= 0).all() and (scores <= 1).all()
     table = paper.TABLE_2.set_index(["measure", "network"])
-    for network, rows in drops(examples).groupby(examples["network"]):
+    for network, rows in score_drops(examples).groupby(examples["network"]):
         for measure in ("drop_ratio", "drop_difference"):
             mean, std = table.loc[(measure, network), ["mean", "std"]]
             error = std / np.sqrt(rows[measure].count())

@@ -23,7 +23,7 @@ from disk import Disk, lay_out, tree
 from vidlib import files
 from vidlib.files import aside, publish, sweep, sync, write_arrays, write_table, write_text
 from vidlib.rendered.files import make_folders, write_clip
-from vidlib.rendered.truth import Masks
+from vidlib.rendered.truth import InstanceMasks
 
 OLD, NEW = b"old content", b"new content, which is longer"
 ABSENT = None
@@ -404,7 +404,7 @@ def test_a_clip_that_is_there_is_whole_and_has_its_masks(tmp_path, monkeypatch):
     """Rendering goes on after a power cut by what videos are there."""
     chance = np.random.default_rng(0)
     frames = chance.integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
-    masks = Masks(frames[..., 0] % 3, ["hand", "cup"], ["actor", "thing"])
+    masks = InstanceMasks(frames[..., 0] % 3, ["hand", "cup"], ["actor", "thing"])
     for root in (tmp_path / "whole", tmp_path / "cut"):
         make_folders(root, {"seed": 0})
         if root.name == "whole":

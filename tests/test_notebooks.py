@@ -169,7 +169,7 @@ def test_a_wrong_parameter_stops_before_any_work(run, parameters, message, monke
 
 OWN = """
 from torch import nn
-from vidlib.own import VideoNetwork
+from vidlib.video_network import VideoNetwork
 
 
 class Lamp(nn.Module):
@@ -235,7 +235,7 @@ def test_chapters_ran_without_errors_or_noise(smoke_book, name):
 
 def test_the_scrubber_answers_with_the_networks_own_score(smoke_study):
     scrubber = Scrubber(smoke_study)
-    clips, _ = smoke_study.explained().batch()
+    clips, _ = smoke_study.explained_clips().batch()
     scrubber.clip.value = 3
     scrubber.network.value = "C-LSTM"
     net = smoke_study.network("clstm")

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidlib.data import sample_frames
-from vidlib.rendered.observer import observe
-from vidlib.rendered.scripts import CLASSES, compose
-from vidlib.rendered.verdict import NOTHING, verdicts
+from vidlib.rendered.observers import NOTHING, verdicts
+from vidlib.rendered.something.observer import observe
+from vidlib.rendered.something.scripts import CLASSES, compose
 
 MIRRORS = {36: 37, 45: 43, 93: 94, 166: 167, 165: 168}
 MIRRORS |= {b: a for a, b in MIRRORS.items()}

@@ -3,10 +3,10 @@
 import json
 
 from vidlib.files import write_text
-from vidlib.jobs import extended_jobs, stage_jobs
-from vidlib.machine import machine
-from vidlib.plan import cost_of, plan
-from vidlib.runs import Runs
+from vidlib.workflow.jobs import extended_jobs, stage_jobs
+from vidlib.workflow.machine import machine
+from vidlib.workflow.plan import cost_of, plan
+from vidlib.workflow.runs import Runs
 
 
 def ran(runs, stage, *, seconds, threads=1, where=None, finished="2026-01-01T00:00:00Z"):

@@ -33,7 +33,7 @@ from vidlib.data import (
 )
 from vidlib.data import prepare as module
 from vidlib.files import sync
-from vidlib.rendered.scripts import CLASSES
+from vidlib.rendered.something.scripts import CLASSES
 
 
 def prepare(index, folder, *, frames=4, size=(16, 16), processes=2, **options):

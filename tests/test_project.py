@@ -22,11 +22,6 @@ NOTEBOOKS = sorted(ROOT.glob("notebooks/*.md"))
 
 # Each room may import itself and those before it. `show` draws what the stages found and neither
 # imports the other: notebooks bring them together.
-ROOMS = ["files", "machine", "named", "fetched", "keys", "profiles", "processes", "data"]
-ROOMS += ["rendered", "datasets", "models", "variants", "graph", "runs", "training", "explain"]
-ROOMS += ["own", "compare", "stages", "results", "jobs", "plan", "study", "__main__"]
-MAY_IMPORT = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
-MAY_IMPORT["show"] = {*MAY_IMPORT["compare"], "show"}
 
 
 def read(path):
@@ -300,36 +295,9 @@ def test_no_file_names_a_path_of_one_machine():
     assert not found, "\n".join(found)
 
 
-def module_name(path):
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return parts[:-1] if parts[-1] == "__init__" else parts
-
-
-def imported_modules(path):
-    """Every dotted name inside vidlib that a file imports, at any depth of its code."""
-    package = path.relative_to(ROOT).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (tuple(alias.name.split(".")) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            base += tuple(node.module.split(".")) if node.module else ()
-            yield from ((*base, alias.name) for alias in node.names)
-
-
-@pytest.mark.parametrize(
-    "path", sorted(ROOT.glob("vidlib/**/*.py")), ids=lambda path: ".".join(module_name(path))
-)
-def test_rooms_import_only_rooms_before_them(path):
-    room = (*module_name(path), "")[1]
-    rooms = {name[1] for name in imported_modules(path) if name[0] == "vidlib" and len(name) > 1}
-    rooms = {name for name in rooms if not name.startswith("_") or name == "__main__"}
-    if room == "" or (room.startswith("_") and room != "__main__"):
-        allowed = set()  # helpers below every room
-    else:
-        assert room in MAY_IMPORT, f"where does the room {room} stand? Say so in ROOMS"
-        allowed = MAY_IMPORT[room]
-    assert rooms <= allowed, f"{room or 'vidlib'} must not import {sorted(rooms - allowed)}"
+def test_imports_go_one_way():
+    result = run(Path(sys.executable).with_name("lint-imports"), "--no-cache")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("check", [["check"], ["format", "--check"]], ids=" ".join)

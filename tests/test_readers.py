@@ -15,7 +15,7 @@ from videos import encode, numbered, patch_avi
 
 from vidlib.data import DataError, DataWarning, read_clip, read_kth, read_something
 from vidlib.data import kth as kth_module
-from vidlib.rendered.scripts import CLASSES
+from vidlib.rendered.something.scripts import CLASSES
 
 COLUMNS = ["clip_id", "path", "start", "stop", "label", "label_name", "split", "group"]
 

@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from vidlib import results
 from vidlib.files import write_table, write_text
-from vidlib.results import changed_since, collect, record_of, table_of
-from vidlib.runs import Runs
+from vidlib.workflow import results
+from vidlib.workflow.results import changed_since, collect, record_of, table_of
+from vidlib.workflow.runs import Runs
 
 STAGES = ["evaluate-i3d", "evaluate-clstm"]
 NEEDED = ["render", "prepare", "train-i3d", "train-clstm", *STAGES]
@@ -65,12 +65,12 @@ def test_nothing_has_changed_until_something_does(studies, tmp_path):
     told["modules"]["vidlib.compare.accuracy"] = "of another day"
     told["versions"]["torch"] = "1.0"
     told["options"]["network"] = "another"
-    record["stages"]["render"]["modules"]["vidlib.rendered.figure"] = "of another day"
+    record["stages"]["render"]["modules"]["vidlib.rendered.kth.body"] = "of another day"
     assert changed_since(record, studies[0]) == {
         "vidlib.compare.accuracy": ["evaluate-i3d"],
         "library torch": ["evaluate-i3d"],
         "option network": ["evaluate-i3d"],
-        "vidlib.rendered.figure": ["render"],
+        "vidlib.rendered.kth.body": ["render"],
     }
 
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from vidlib.rendered import intervals, looks, states
-from vidlib.rendered.draw import draw
-from vidlib.rendered.looks import SPRITE, background, dress, sprite
-from vidlib.rendered.scripts import CLASSES, FRAMES, compose
+from vidlib.rendered import intervals, states
+from vidlib.rendered.something import looks
+from vidlib.rendered.something.draw import draw
+from vidlib.rendered.something.looks import SPRITE, background, dress, sprite
+from vidlib.rendered.something.scripts import CLASSES, FRAMES, compose
 
 labels = st.sampled_from(sorted(CLASSES))
 seeds = st.integers(0, 10_000)

@@ -62,7 +62,7 @@ class Study:
 
     searched = 2
 
-    def explained(self):
+    def explained_clips(self):
         return self.clips
 
     def network(self, name):

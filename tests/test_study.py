@@ -1,8 +1,6 @@
 """What is current, and who says so: the stages' keys, their folders, and the command line."""
 
 import ast
-import doctest
-import importlib
 import itertools
 import multiprocessing
 import os
@@ -21,7 +19,7 @@ import torch
 from conftest import ROOT, snakemake
 
 from vidlib.__main__ import main
-from vidlib.compare import drops
+from vidlib.compare import score_drops
 from vidlib.data import DataWarning, read_something
 from vidlib.datasets import DATASETS
 from vidlib.explain import (
@@ -34,13 +32,13 @@ from vidlib.explain import (
     reverse,
     score_clips,
 )
-from vidlib.graph import Stage, stages_of
-from vidlib.jobs import book_jobs, extended_jobs
-from vidlib.keys import Code, folder_state
-from vidlib.runs import Runs
 from vidlib.stages.chosen import chosen_clips, in_parts
 from vidlib.study import open_study
 from vidlib.variants import VARIANTS
+from vidlib.workflow.graph import Stage, stages_of
+from vidlib.workflow.jobs import book_jobs, extended_jobs
+from vidlib.workflow.keys import Code, folder_state
+from vidlib.workflow.runs import Runs
 
 # --- keys
 
@@ -129,7 +127,7 @@ def before(copy):
 @pytest.mark.parametrize(
     ("file", "old", "new", "made_anew"),
     [
-        ("vidlib/rendered/looks.py", "SPRITE = 96", "SPRITE = 95", ALL),
+        ("vidlib/rendered/something/looks.py", "SPRITE = 96", "SPRITE = 95", ALL),
         ("vidlib/data/clips.py", "(127.5)", "(127.25)", ALL - {"render", "prepare"}),
         ("vidlib/data/prepare.py", "2 * MOST_SECONDS", "3 * MOST_SECONDS", ALL - {"render"}),
         ("vidlib/data/kth.py", "range(1, 17)", "range(1, 16)", set()),
@@ -150,13 +148,18 @@ def before(copy):
             'average="weighted"',
             {"evaluate-i3d", "evaluate-clstm", "compare"},
         ),
-        ("vidlib/rendered/observer.py", "PANNED = 0.2", "PANNED = 0.3", JUDGED),
-        ("vidlib/compare/windows.py", "NO_WINDOW = -2", "NO_WINDOW = -3", JUDGED),
+        ("vidlib/rendered/something/observer.py", "PANNED = 0.2", "PANNED = 0.3", JUDGED),
+        ("vidlib/compare/survival.py", "NO_WINDOW = -2", "NO_WINDOW = -3", JUDGED),
         # A constant of a stage's own, which was once in no key.
         ("vidlib/stages/search.py", '"corrected", "lr": 0.2', '"corrected", "lr": 0.9', SEARCHED),
         ("vidlib/stages/prepare.py", "64 * 2**30", "65 * 2**30", ALL - {"render"}),
         ("vidlib/show/player.py", "import", "import io\nimport", set()),
-        ("vidlib/rendered/looks.py", "# fmt: skip", "# fmt: skip, and another comment", set()),
+        (
+            "vidlib/rendered/something/looks.py",
+            "# fmt: skip",
+            "# fmt: skip, and another comment",
+            set(),
+        ),
         ("vidlib/models/i3d.py", "Impossible arguments", "Wrong arguments", set()),
     ],
 )
@@ -207,7 +210,7 @@ def test_what_a_data_set_or_a_network_is_counts_by_value(monkeypatch):
         return keys(Runs("cue-marker", "smoke"))
 
     plain = now()
-    other = replace(DATASETS["cue-marker"], observer="vidlib.rendered.observer:observe")
+    other = replace(DATASETS["cue-marker"], observer="vidlib.rendered.something.observer:observe")
     monkeypatch.setitem(DATASETS, "cue-marker", other)
     assert "observe" in changed(plain, now()) and "render" not in changed(plain, now())
     plain = now()
@@ -239,28 +242,22 @@ def test_imports_are_followed_at_any_depth_and_through_packages():
     assert set(Code().of_text("def f():\n    from vidlib.explain import learn_masks")) == masks
     assert set(Code().of_text("import vidlib.explain as e")) > masks
     assert set(Code().of_text("from vidlib.compare import paper")) == {"vidlib.compare.paper"}
-    assert set(Code().of_text("from vidlib import processes")) == {"vidlib.processes"}
+    assert set(Code().of_text("from vidlib import distributed")) == {"vidlib.distributed"}
 
 
 def test_a_script_that_a_module_names_counts_as_its_code(copy):
     before = Code(copy).closure(["vidlib.show.gallery"])
-    assert {"vidlib/show/gallery.js", "vidlib/show/player.js"} <= before.keys()
-    with edited(copy / "vidlib/show/gallery.js", "\n", "\n// more\n"):
-        assert changed(before, Code(copy).closure(before)) == {"vidlib/show/gallery.js"}
+    assert {"vidlib/show/web/gallery.js", "vidlib/show/web/player.js"} <= before.keys()
+    with edited(copy / "vidlib/show/web/gallery.js", "\n", "\n// more\n"):
+        assert changed(before, Code(copy).closure(before)) == {"vidlib/show/web/gallery.js"}
 
 
 def test_keys_need_no_torch_and_little_time():
     """Plans, and Snakemake before every run, ask for all of them."""
-    code = "import sys; from vidlib.jobs import *; r = Runs('something-mini', 'smoke'); "
+    code = "import sys; from vidlib.workflow.jobs import *; r = Runs('something-mini', 'smoke'); "
     code += "book_jobs(r, Path('x')); print([m for m in ('torch', 'pandas') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert found.stdout == "[]\n", found.stderr
-
-
-@pytest.mark.parametrize("module", ["fetched", "files", "graph", "keys", "named", "runs"])
-def test_examples_run(module):
-    failed, tried = doctest.testmod(importlib.import_module(f"vidlib.{module}"))
-    assert tried and not failed
 
 
 # --- pages, and the graph of jobs
@@ -284,7 +281,7 @@ AGAIN = {f"page/kth-mini/{name}" for name in CHAPTERS[1:6]}
     ("file", "old", "new", "made_anew"),
     [
         ("vidlib/show/gallery.py", "EACH = 2", "EACH = 3", {"page/gallery"}),
-        ("vidlib/show/gallery.js", "\n", "\n// more\n", {"page/gallery"}),
+        ("vidlib/show/web/gallery.js", "\n", "\n// more\n", {"page/gallery"}),
         ("vidlib/show/gallery.py", "EACH = 2", "EACH = 2  # two", None),
         (
             "notebooks/04_grad_cam.md",
@@ -456,7 +453,7 @@ def test_code_that_changed_under_a_process_is_refused(tmp_path, monkeypatch):
     """Its result would be stored under the key of code that did not make it."""
     from vidlib import study as module
 
-    with slow_study(tmp_path, modules=("vidlib.rendered.draw",)) as study:
+    with slow_study(tmp_path, modules=("vidlib.rendered.something.draw",)) as study:
         monkeypatch.setattr(module, "IMPORTED", 0.0)
         with pytest.raises(RuntimeError, match=r"draw\.py.* changed after this process"):
             study.ensure("slow")
@@ -498,7 +495,7 @@ def test_rendering_and_training_give_the_same_numbers_again(smoke_study, tmp_pat
 
 @pytest.mark.parametrize("network", ["i3d", "clstm"])
 def test_scores_are_those_of_the_perturbed_clips(smoke_study, network):
-    clips, outputs = smoke_study.explained().batch()
+    clips, outputs = smoke_study.explained_clips().batch()
     net = smoke_study.network(network)
     table = smoke_study.table(f"explain-{network}", "clips")
     arrays = smoke_study.arrays(f"explain-{network}", "arrays")
@@ -506,7 +503,7 @@ def test_scores_are_those_of_the_perturbed_clips(smoke_study, network):
     rows = torch.arange(len(clips))
     scores = score_clips(net, clips)
     guess = scores.argmax(1)
-    classes = np.array(smoke_study.explained().classes)
+    classes = np.array(smoke_study.explained_clips().classes)
     assert table["guess"].tolist() == classes[guess].tolist()
     expected = {
         "OS": scores[rows, guess],
@@ -519,7 +516,7 @@ def test_scores_are_those_of_the_perturbed_clips(smoke_study, network):
     for name, values in expected.items():
         assert table[name].to_numpy() == pytest.approx(values.numpy(), abs=1e-5), name
     assert table["mask_length"].tolist() == (arrays["mask"] > 0.5).sum(1).tolist()
-    pd.testing.assert_frame_equal(drops(table), table[["drop_ratio", "drop_difference"]])
+    pd.testing.assert_frame_equal(score_drops(table), table[["drop_ratio", "drop_difference"]])
     size = smoke_study.profile.size
     assert arrays["saliency"].shape == (len(clips), smoke_study.profile.frames, *size)
 
@@ -529,7 +526,7 @@ def test_searched_windows_and_gaps_are_the_networks_own(smoke_study, network):
     profile = smoke_study.profile
     arrays = smoke_study.arrays(f"search-{network}", "landscapes")
     gaps = smoke_study.table(f"search-{network}", "gaps")
-    explained = smoke_study.explained()
+    explained = smoke_study.explained_clips()
     positions = arrays["clips"]
     assert positions.tolist() == [0, len(explained) - 1] and profile.searched_clips == 2
     clips, _ = explained.subset(positions).batch()
@@ -568,7 +565,7 @@ def test_rivals_freeze_as_many_frames_as_the_mask(smoke_study, network):
     explained = smoke_study.table(f"explain-{network}", "clips").set_index("clip_id")
     arrays = smoke_study.arrays(f"explain-{network}", "arrays")
     masks = dict(zip(explained.index, arrays["mask"] > 0.5, strict=True))
-    clips, _ = smoke_study.explained().batch()
+    clips, _ = smoke_study.explained_clips().batch()
     net = smoke_study.network(network)
     for (method, clip_id), row in table.iterrows():
         assert row["length"] == masks[clip_id].sum()
@@ -577,7 +574,7 @@ def test_rivals_freeze_as_many_frames_as_the_mask(smoke_study, network):
             on = torch.from_numpy(masks[clip_id].astype(np.float32))[None]
             after = score_clips(net, perturb(clips[place : place + 1], freeze(on)))[0]
             told = explained.loc[clip_id]
-            output = list(smoke_study.explained().classes).index(told["guess"])
+            output = list(smoke_study.explained_clips().classes).index(told["guess"])
             assert row["drop"] == pytest.approx(told["OS"] - after[output].item(), abs=1e-5)
             assert row["removes"] == (told["mask_removes"] == 1)
     length = clips.shape[2]
@@ -590,7 +587,7 @@ def test_both_networks_explain_the_same_clips(smoke_study):
     one, two = (smoke_study.table(f"explain-{n}", "clips") for n in ("i3d", "clstm"))
     assert one["clip_id"].tolist() == two["clip_id"].tolist()
     assert one["label"].value_counts().unique() == [smoke_study.profile.explained_clips]
-    assert smoke_study.explained().index["clip_id"].tolist() == one["clip_id"].tolist()
+    assert smoke_study.explained_clips().index["clip_id"].tolist() == one["clip_id"].tolist()
 
 
 def test_explained_clips_are_drawn_by_the_data_seed():

@@ -10,9 +10,9 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from vidlib.compare.windows import NO_WINDOW
+from vidlib.compare.survival import NO_WINDOW
 from vidlib.data import read_something, sample_frames
-from vidlib.rendered import Masks, intervals
+from vidlib.rendered import InstanceMasks, intervals
 from vidlib.show import (
     contact_sheet,
     native_clip,
@@ -52,7 +52,7 @@ def test_no_clips_make_no_sheet():
 def test_outlines_lie_on_the_edges_of_masks_and_say_by_colour_what_acts():
     numbers = np.zeros((2, 10, 10), np.uint8)
     numbers[:, 2:6, 2:6], numbers[:, 7:9, 7:9] = 1, 2
-    masks = Masks(numbers, ["object_a", "distractor_0"], ["object", "distractor"])
+    masks = InstanceMasks(numbers, ["object_a", "distractor_0"], ["object", "distractor"])
     frames = np.full((2, 40, 40, 3), 60, np.uint8)
     drawn = outlined(frames, masks, np.array([False, True]))
     assert (frames == 60).all()
@@ -157,7 +157,7 @@ def test_shares_are_drawn_with_their_intervals():
 
 def test_outlines_survive_any_size():
     numbers = np.ones((1, 7, 9), np.uint8)
-    masks = Masks(numbers, ["a"], ["hand"])
+    masks = InstanceMasks(numbers, ["a"], ["hand"])
     drawn = outlined(np.zeros((1, 30, 50, 3), np.uint8), masks, np.array([True]))
     assert drawn[0, 0].any(-1).all() and not drawn[0, 15, 25].any()
     assert cv2.countNonZero(drawn[0, ..., 2]) == 2 * (30 + 50) - 4

@@ -6,13 +6,13 @@ import pytest
 import torch
 from conftest import ROOT
 
-from vidlib.graph import stages_of
 from vidlib.models.narrow import parameters
 from vidlib.models.store import build_network
 from vidlib.profiles import PROFILES, QUICK
-from vidlib.runs import Runs
 from vidlib.study import open_study
 from vidlib.variants import STUDIED, VARIANTS
+from vidlib.workflow.graph import stages_of
+from vidlib.workflow.runs import Runs
 
 SMALL = {"train_clips": 1, "validation_clips": 1, "clstm_epochs": 1, "gate_batch_size": 2}
 

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
 from vidlib.compare import mask_survival, minimal, removing, survival, window_answers
-from vidlib.compare.windows import NO_WINDOW, window_orders
+from vidlib.compare.survival import NO_WINDOW, window_orders
 from vidlib.data import sample_frames
 from vidlib.explain import frame_order, freeze, reverse
-from vidlib.rendered.observer import observe
 from vidlib.rendered.scene import Scene, track
-from vidlib.rendered.scripts import CLASSES, compose
+from vidlib.rendered.something.observer import observe
+from vidlib.rendered.something.scripts import CLASSES, compose
 
 
 def climb(frames=16, at=8):

@@ -1,4 +1,4 @@
-"""What each of two processes does in test_processes.py: trainings of toys, one after the other.
+"""What each of two processes does in test_distributed.py: trainings of toys, one after the other.
 
 Run as `torchrun --nproc-per-node 2 tests/together.py FOLDER`, or by srun, or alone; every process
 writes what it has to FOLDER/<rank>.pt.
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from test_training import RECIPE, RECIPES, Toy, replace, toy_clips
 
-from vidlib import processes
+from vidlib import distributed
 from vidlib.training import TrainingError, fit
 
 
@@ -33,7 +33,7 @@ class Spoiled(Toy):
 
     def forward(self, clips):
         self.calls += self.training
-        bad = self.calls > 8 and processes.rank() == processes.count() - 1
+        bad = self.calls > 8 and distributed.rank() == distributed.world_size() - 1
         return super().forward(clips) * (float("nan") if bad else 1)
 
 
@@ -65,9 +65,9 @@ def main(folder: Path) -> None:
     train(folder / "drawn", replace(RECIPE, epochs=1), network)
     found["drawn"] = network.drawn
     found["uneven"] = train(folder / "uneven", replace(RECIPE, batch_size=7))
-    if processes.rank() == 0:  # as stages do that the first process makes
+    if distributed.rank() == 0:  # as stages do that the first process makes
         found["by the first"] = train(folder / "first", together=False)
-    torch.save(found, folder / f"{processes.rank()}.pt")
+    torch.save(found, folder / f"{distributed.rank()}.pt")
 
 
 if __name__ == "__main__":

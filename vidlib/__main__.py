@@ -7,13 +7,13 @@ import sys
 import warnings
 
 from vidlib.data.index import DataWarning
-from vidlib.jobs import SEEDED, book_jobs, extended_jobs
-from vidlib.keys import ROOT
-from vidlib.plan import plan
-from vidlib.processes import rank
-from vidlib.results import RESULTS, collect
-from vidlib.runs import Runs
+from vidlib.distributed import rank
 from vidlib.study import Study
+from vidlib.workflow.jobs import SEEDED, book_jobs, extended_jobs
+from vidlib.workflow.keys import ROOT
+from vidlib.workflow.plan import plan
+from vidlib.workflow.results import RESULTS, collect
+from vidlib.workflow.runs import Runs
 
 WORDS = """status: which results are there. plan: what is to be made, with hours, memory and disk as
 measured here; with --seeds, of the run over so many training seeds. collect: write the tables of

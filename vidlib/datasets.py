@@ -47,15 +47,15 @@ CUES = ("vidlib.rendered.cues:render_cues", "vidlib.rendered.cues:observe")
 DATASETS = {
     "something-mini": DataSet(
         SOMETHING,
-        "vidlib.rendered.something_mini:render_something_mini",
-        "vidlib.rendered.observer:observe",
+        "vidlib.rendered.something.render:render_something_mini",
+        "vidlib.rendered.something.observer:observe",
         classes=16,
         mirrored=True,
     ),
     "kth-mini": DataSet(
         KTH,
-        "vidlib.rendered.kth_mini:render_kth_mini",
-        "vidlib.rendered.kth_observer:observe",
+        "vidlib.rendered.kth.render:render_kth_mini",
+        "vidlib.rendered.kth.observer:observe",
         original="kth",
         sized=False,
         classes=6,

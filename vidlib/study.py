@@ -1,8 +1,8 @@
 """What notebooks read: the results of a study, each made when it is first asked for.
 
-A result whose key is there is current (`vidlib.keys`); anything else is made, once, whoever asks:
-a notebook, the command line, Snakemake. A stage works in <key>.partial, where a killed one is taken
-up again.
+A result whose key is there is current (`vidlib.workflow.keys`); anything else is made, once,
+whoever asks: a notebook, the command line, Snakemake. A stage works in <key>.partial, where a
+killed one is taken up again.
 """
 
 import ast
@@ -25,15 +25,15 @@ import torch
 
 from vidlib.data.clips import Clips, load_clips
 from vidlib.datasets import DATASETS
+from vidlib.distributed import broadcast, rank, world_size
 from vidlib.files import publish, sweep, write_text
-from vidlib.keys import folder_hash, folder_state
-from vidlib.machine import measured
 from vidlib.models.store import build_network, load_network
 from vidlib.named import function_of
-from vidlib.processes import agreed, count, rank
 from vidlib.rendered.truth import Truth
-from vidlib.runs import Runs
 from vidlib.variants import STUDIED, VARIANTS
+from vidlib.workflow.keys import folder_hash, folder_state
+from vidlib.workflow.machine import measured
+from vidlib.workflow.runs import Runs
 
 IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
 
@@ -104,7 +104,7 @@ class Study(Runs):
             return self.files()
         self._refuse_undeclared(stage)
         path = self.path(stage)
-        if agreed(self.is_current(stage)):
+        if broadcast(self.is_current(stage)):
             return path
         if self.stage(stage).control:
             self._refuse_impossible_network(stage.partition("-")[2])
@@ -116,7 +116,7 @@ class Study(Runs):
         partial.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f"{path.name}.lock")):
             # It may have been made by another run while this one waited.
-            if agreed(self.is_current(stage)):
+            if broadcast(self.is_current(stage)):
                 return path
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
             sweep(partial)
@@ -126,17 +126,17 @@ class Study(Runs):
                 self._refuse_changed_files(stage)
             self._write_provenance(stage, partial, time.time() - begin)
             publish(partial, path)
-        agreed("made")
+        broadcast("made")
         return path
 
     def _help(self, stage: str, inputs: dict[str, Path]) -> None:
         """Train with the first process, and wait for it; what this one writes is thrown away."""
-        if agreed(None):  # what the first process says at this point: whether it is there by now
+        if broadcast(None):  # what the first process says at this point: whether it is there by now
             return
         if self.stage(stage).together:
             with tempfile.TemporaryDirectory() as folder:
                 self._run(stage, inputs, Path(folder))
-        agreed(None)  # until it is there
+        broadcast(None)  # until it is there
 
     def _refuse_undeclared(self, stage: str) -> None:
         """Raise RuntimeError where a page reads a stage that its header does not list."""
@@ -182,7 +182,7 @@ class Study(Runs):
             "data": folder_hash(folder),
             "python": platform.python_version(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-            "processes": count() if self.stage(stage).together else 1,
+            "processes": world_size() if self.stage(stage).together else 1,
             "threads": torch.get_num_threads(),
             "seconds": round(seconds, 1),
             **measured(folder),
@@ -210,7 +210,7 @@ class Study(Runs):
         """Return a trained network, one of `vidlib.variants.VARIANTS`, in eval mode."""
         return load_network(self.ensure(f"train-{name}"))
 
-    def explained(self) -> Clips:
+    def explained_clips(self) -> Clips:
         """Return the clips that are explained, in the order of the tables and arrays."""
         ids = self.table("explain-i3d", "clips")["clip_id"]
         clips = self.clips("validation")

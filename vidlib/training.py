@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, Sampler
 
-from vidlib import processes
+from vidlib import distributed
 from vidlib.data.clips import Batch, Clips, batch_loader, to_network
 from vidlib.files import aside, sweep
 
@@ -315,7 +315,7 @@ def fit(
     cannot share evenly, `TrainingError` for a loss or weights that are not finite, for clips of
     which none can be read and for a checkpoint that cannot be.
     """
-    several = processes.count() if together else 1
+    several = distributed.world_size() if together else 1
     if len(train) < recipe.batch_size:
         raise ValueError(
             f"{len(train)} training clips do not fill a batch of {recipe.batch_size}: lower "
@@ -331,8 +331,8 @@ def fit(
     # Named, or Lightning would take a process that trains alone for a part of Slurm's job.
     where = {"devices": 1, "plugins": [_Checkpoints(), LightningEnvironment()]}
     if several > 1:
-        folder = processes.agreed(folder)
-        nodes = processes.nodes()
+        folder = distributed.broadcast(folder)
+        nodes = distributed.nodes()
         where = {"strategy": "ddp", "devices": several // nodes, "num_nodes": nodes}
         where["plugins"] = [_Checkpoints(), TorchElasticEnvironment()]
     folder = Path(folder)
@@ -356,7 +356,7 @@ def fit(
         callbacks=[_Epochs(recipe), checkpoint],
     )
     last = folder / "last.ckpt"
-    goes_on = processes.agreed(last.exists()) if several > 1 else last.exists()
+    goes_on = distributed.broadcast(last.exists()) if several > 1 else last.exists()
     with warnings.catch_warnings():
         # Clips are in memory already: loader workers, which it recommends, would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")

@@ -68,7 +68,7 @@ def blob_statistics(saliency: np.ndarray) -> dict[str, float]:
     }
 
 
-def drops(clips: pd.DataFrame) -> pd.DataFrame:
+def score_drops(clips: pd.DataFrame) -> pd.DataFrame:
     """Return drop_ratio and drop_difference per clip, from its scores OS, FS and RS.
 
     (OS - FS) / (OS - RS), NaN where either drop is at most `LEAST_DROP`, and (OS - FS) - (OS - RS).

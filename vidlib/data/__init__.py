@@ -23,26 +23,3 @@ from vidlib.data.video import (
     write_avi,
     write_webm,
 )
-
-__all__ = [
-    "Batch",
-    "Clips",
-    "DataError",
-    "DataWarning",
-    "Frames",
-    "VideoError",
-    "batch_loader",
-    "decode_sequences",
-    "load_clips",
-    "prepare_clips",
-    "promised_frames",
-    "read_clip",
-    "read_kth",
-    "read_something",
-    "sample_frames",
-    "stream_clips",
-    "to_network",
-    "video_geometry",
-    "write_avi",
-    "write_webm",
-]

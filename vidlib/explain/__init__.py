@@ -8,7 +8,7 @@ from vidlib.explain.attribution import (
     window_of,
 )
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
-from vidlib.explain.masks import Masks, find_masks, learn_masks, search_masks
+from vidlib.explain.masks import TemporalMasks, find_masks, learn_masks, search_masks
 from vidlib.explain.objective import penalty
 from vidlib.explain.perturb import (
     PERTURBATIONS,
@@ -25,32 +25,3 @@ from vidlib.explain.perturb import (
     shuffle,
 )
 from vidlib.explain.scores import score_clips
-
-__all__ = [
-    "PERTURBATIONS",
-    "REORDERINGS",
-    "Masks",
-    "blur",
-    "channels_last",
-    "discriminative_crop",
-    "fade",
-    "find_masks",
-    "frame_order",
-    "freeze",
-    "grad_cam",
-    "hold_next",
-    "integrated_gradients",
-    "learn_masks",
-    "occlusion",
-    "penalty",
-    "perturb",
-    "random_masks",
-    "repeat",
-    "reverse",
-    "reverse_by_first_half",
-    "score_clips",
-    "search_masks",
-    "shuffle",
-    "token_grid",
-    "window_of",
-]

@@ -15,7 +15,7 @@ from vidlib.explain.objective import Perturbation, TargetScores
 from vidlib.explain.perturb import freeze, window_masks
 from vidlib.explain.scores import (
     check_clips,
-    explained,
+    held_fixed,
     logits_of,
     resolve_targets,
     score_clips,
@@ -88,7 +88,7 @@ def integrated_gradients(
     if steps < 1:
         raise ValueError(f"steps is {steps}: it must be at least 1.")
     targets = resolve_targets(targets, score_clips(model, clips, micro_batch=micro_batch))
-    with explained(model) as device:
+    with held_fixed(model) as device:
         method = IntegratedGradients(lambda inputs: softmax(logits_of(model, inputs)))
         attributed = [
             method.attribute(

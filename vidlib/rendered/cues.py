@@ -20,13 +20,13 @@ import cv2
 import numpy as np
 
 from vidlib.data.video import read_clip, write_webm
-from vidlib.rendered.draw import Canvas, draw
 from vidlib.rendered.files import clip_rngs, entry, render_set, write_clip
-from vidlib.rendered.looks import SPRITE, Look, dress, fill
+from vidlib.rendered.observers import NOTHING, checked_orders
 from vidlib.rendered.scene import Scene, Track, track
-from vidlib.rendered.shot import Shot
-from vidlib.rendered.truth import Masks, Truth
-from vidlib.rendered.verdict import NOTHING, checked_orders
+from vidlib.rendered.something.draw import Canvas, draw
+from vidlib.rendered.something.looks import SPRITE, Look, dress, fill
+from vidlib.rendered.something.shot import Shot
+from vidlib.rendered.truth import InstanceMasks, Truth
 
 MARKERS = {  # colours of similar luminance
     "red square": (216, 40, 40),
@@ -200,7 +200,7 @@ def dress_cue(scene: Scene, rng: np.random.Generator, split: str, size: int) -> 
     return dress(replace(scene, tracks=others), rng, split, size)
 
 
-def draw_cue(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, Masks]:
+def draw_cue(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks]:
     """Return the frames of a scene, (T, size, size, 3) uint8 RGB, and their masks."""
     frames, masks = draw(scene, look, size)  # all but the markers, which come on top
     for number, one in enumerate(scene.tracks, 1):

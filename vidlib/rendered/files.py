@@ -11,7 +11,7 @@ from tqdm import tqdm
 from vidlib.data.something import VIDEOS, list_file
 from vidlib.data.video import write_webm
 from vidlib.files import aside, sweep, write_text
-from vidlib.rendered.truth import FOLDER, Masks, masks_file, write_masks, write_truth
+from vidlib.rendered.truth import FOLDER, InstanceMasks, masks_file, write_masks, write_truth
 
 SPLITS = ("train", "validation")
 
@@ -75,7 +75,9 @@ def clip_rngs(seed: int, clip_id: str) -> tuple[np.random.Generator, np.random.G
     return tuple(np.random.default_rng([seed, int(clip_id), k]) for k in (1, 2))
 
 
-def write_clip(root: Path, clip_id: str, draw: Callable[[], tuple[np.ndarray, Masks]]) -> None:
+def write_clip(
+    root: Path, clip_id: str, draw: Callable[[], tuple[np.ndarray, InstanceMasks]]
+) -> None:
     """Write a clip's masks, then its video, unless they are there; `draw` is called if need be.
 
     draw: returns frames (T, H, W, 3) uint8 and their masks.

@@ -25,7 +25,7 @@ from vidlib.rendered.scene import ROLES, VALUES, Scene, Track, states
 FOLDER = "truth"
 
 
-class Masks(NamedTuple):
+class InstanceMasks(NamedTuple):
     """Which thing is on top where.
 
     numbers: (T, H, W) uint8, 0 for the ground; number k is the thing names[k - 1], of roles[k - 1].
@@ -55,16 +55,16 @@ def masks_file(root: Path, clip_id: str) -> Path:
     return Path(root) / FOLDER / "masks" / f"{clip_id}.npz"
 
 
-def write_masks(root: Path, clip_id: str, masks: Masks) -> None:
+def write_masks(root: Path, clip_id: str, masks: InstanceMasks) -> None:
     """Write the masks of a clip: all of the file or none of it."""
     names, roles = np.array(masks.names), np.array(masks.roles)
     write_arrays(masks_file(root, clip_id), masks=masks.numbers, names=names, roles=roles)
 
 
-def read_masks(root: Path, clip_id: str) -> Masks:
+def read_masks(root: Path, clip_id: str) -> InstanceMasks:
     """Return the masks of a clip of the rendered set under root."""
     with np.load(masks_file(root, clip_id)) as arrays:
-        return Masks(arrays["masks"], arrays["names"].tolist(), arrays["roles"].tolist())
+        return InstanceMasks(arrays["masks"], arrays["names"].tolist(), arrays["roles"].tolist())
 
 
 def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence[dict]) -> None:
@@ -162,6 +162,6 @@ class Truth:
             float(clip["aspect"]),
         )
 
-    def masks(self, clip_id: str) -> Masks:
+    def masks(self, clip_id: str) -> InstanceMasks:
         """Return which thing is on top where in each frame of a clip."""
         return read_masks(self.root, clip_id)

@@ -9,7 +9,7 @@ from vidlib.compare.arrow import arrow_table
 from vidlib.show.chart import Chart, chart
 from vidlib.show.figures import short
 from vidlib.show.sentences import estimate
-from vidlib.show.truth import shares_chart
+from vidlib.show.truth_figures import shares_chart
 
 MEASURE_TITLES = {"top1": "top-1", "f1": "F1", "top5": "top-5", "f1_top5": "top-5 F1"}
 MOST_CLASSES = 24  # in one chart

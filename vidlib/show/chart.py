@@ -42,6 +42,7 @@ TEMPLATE = go.layout.Template(
 # Not "responsive": chart.js says so for the book; in JupyterLab, which resizes charts of itself, it
 # takes all their height.
 CONFIG = {"displaylogo": False}
+WEB = Path(__file__).parent / "web"  # the scripts
 
 
 @dataclass(frozen=True)
@@ -88,4 +89,4 @@ def chart(fig: go.Figure, *, alt: str) -> Chart:
 
 @cache
 def _script() -> str:
-    return Path(__file__).with_name("chart.js").read_text(encoding="utf-8")
+    return (WEB / "chart.js").read_text(encoding="utf-8")

@@ -96,7 +96,7 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Playe
     class on the original, frozen and reversed clip; where the guess is wrong also CS, the score of
     the true class, and P, the guess.
     """
-    clips = study.explained()
+    clips = study.explained_clips()
     rows = []
     for network, title in TITLES.items():
         told = study.table(f"explain-{network}", "clips").iloc[position]

@@ -85,7 +85,7 @@ def gallery(studies: Sequence) -> Gallery:
 
 def _cards(study) -> list[Card]:
     told = {title: study.table(f"explain-{name}", "clips") for name, title in TITLES.items()}
-    index = study.explained().index.sort_values("label", kind="stable")
+    index = study.explained_clips().index.sort_values("label", kind="stable")
     chosen = index.groupby("label", sort=False).head(EACH)
     cards = []
     for position, label in chosen["label_name"].items():

@@ -12,7 +12,7 @@ import torch
 import traitlets
 
 from vidlib.data.clips import to_network
-from vidlib.explain.masks import Masks, learn_masks, search_masks
+from vidlib.explain.masks import TemporalMasks, learn_masks, search_masks
 from vidlib.explain.perturb import PERTURBATIONS, perturb
 from vidlib.explain.scores import score_clips
 from vidlib.models.store import best_device
@@ -46,7 +46,7 @@ class Scrubber(widgets.VBox):
 
     def __init__(self, study):
         self.study = study
-        self.clips = study.explained()
+        self.clips = study.explained_clips()
         self.networks = {
             title: study.network(name).to(best_device()) for name, title in TITLES.items()
         }
@@ -166,7 +166,12 @@ class Scrubber(widgets.VBox):
         )
         self.work.start()
 
-    def _run(self, work: Callable[[], Masks], show: Callable[[Masks], None], question: tuple):
+    def _run(
+        self,
+        work: Callable[[], TemporalMasks],
+        show: Callable[[TemporalMasks], None],
+        question: tuple,
+    ):
         """Work, and show what is found unless something else is asked by then."""
         try:
             found = work()
@@ -175,11 +180,11 @@ class Scrubber(widgets.VBox):
         finally:
             self.view.busy = ""
 
-    def _show_path(self, found: Masks) -> None:
+    def _show_path(self, found: TemporalMasks) -> None:
         done = found.path[0].isfinite().all(1)
         self.view.send({"path": [*found.path[0][done].tolist(), found.mask[0].tolist()]})
 
-    def _show_landscape(self, found: Masks) -> None:
+    def _show_landscape(self, found: TemporalMasks) -> None:
         scores = found.landscape[0].numpy()[tuple(self.windows.T)]
         weights = (self.study.profile.mask_l1, self.study.profile.mask_tv)
         self.view.landscape = score_table(scores, self.windows, len(self.view.mask), *weights)

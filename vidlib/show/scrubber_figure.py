@@ -134,7 +134,7 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
     position: of the clip among those that are explained. The class followed is each network's
     guess. Raises ValueError for a clip whose windows were not all scored.
     """
-    clips = study.explained()
+    clips = study.explained_clips()
     answers = []
     for network, title in TITLES.items():
         told = study.table(f"explain-{network}", "clips").iloc[position]

@@ -7,10 +7,11 @@ import json
 import math
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from vidlib.show.chart import WEB
 
 QUALITY = 80  # of the WebP sheet
 BLOCK = 16  # pixels of a WebP block: the tiles' pitch is a multiple, so that none is shared
@@ -69,8 +70,7 @@ def element(tag: str, figure: dict, sheet: bytes, text: str, module: str) -> str
 @cache
 def script_module(*names: str) -> str:
     """Return the text of one JavaScript module made of ``parts.js`` and the files named."""
-    here = Path(__file__).parent
-    return "\n".join((here / name).read_text(encoding="utf-8") for name in ("parts.js", *names))
+    return "\n".join((WEB / name).read_text(encoding="utf-8") for name in ("parts.js", *names))
 
 
 def check_clip(name: str, clip: np.ndarray) -> None:

@@ -1,1 +1,1 @@
-"""The heavy stages of the study, a module each; `vidlib.graph` says what each depends on."""
+"""The heavy stages of the study, a module each; `vidlib.workflow.graph` lists them."""

@@ -11,12 +11,12 @@ from vidlib.files import write_table
 
 
 def run(p, inputs, folder: Path, *, networks: Sequence[str]) -> None:
-    """Write table_1, drops, table_2, differences and comparable as Parquet files."""
-    found: dict[str, list[pd.DataFrame]] = {"table_1": [], "drops": [], "table_2": []}
+    """Write table_1, reversal_drops, table_2, differences and comparable as Parquet files."""
+    found: dict[str, list[pd.DataFrame]] = {"table_1": [], "reversal_drops": [], "table_2": []}
     guesses = []
     for network in networks:
         evaluated = inputs[f"evaluate-{network}"]
-        for name, table in (("table_1", "summary"), ("drops", "drops")):
+        for name, table in (("table_1", "summary"), ("reversal_drops", "reversal_drops")):
             found[name].append(pd.read_parquet(evaluated / f"{table}.parquet"))
         guesses.append(pd.read_parquet(evaluated / "guesses.parquet"))
         clips = pd.read_parquet(inputs[f"explain-{network}"] / "clips.parquet")

@@ -50,7 +50,7 @@ def run(p, inputs, folder: Path, *, network: str) -> None:
     probed = arrow_of_time(net, clips.split("train"), validation, seed=p.train_seed)
     tables = {
         "summary": summary(guesses, seed=p.data_seed),
-        "drops": reversal_drops(guesses, seed=p.data_seed),
+        "reversal_drops": reversal_drops(guesses, seed=p.data_seed),
         "per_class": per_class(scores, outputs, clips.classes, clips.names),
         "class_drops": class_drops(guesses, clips.names, seed=p.data_seed),
         "distinct": distinct_table(held, seed=p.data_seed),

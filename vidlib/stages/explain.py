@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vidlib.compare.explanations import blob_statistics, drops
-from vidlib.compare.truth import against_truth
+from vidlib.compare.against_truth import against_truth
+from vidlib.compare.explanations import blob_statistics, score_drops
 from vidlib.explain.gradcam import grad_cam
 from vidlib.explain.perturb import perturb, reverse
 from vidlib.explain.scores import score_clips
@@ -50,7 +50,7 @@ def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
     table["mask_length"] = (masks > 0.5).sum(1)
     table["mask_sum"] = masks.sum(1)
     table["mask_above_0.1"] = (masks > 0.1).sum(1)
-    table = table.join(drops(table))
+    table = table.join(score_drops(table))
     table = table.join(pd.DataFrame([blob_statistics(maps / 255) for maps in saliency]))
     if observer:
         truth, judge = Truth(inputs["files"]), function_of(observer)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vidlib.compare.windows import survival
+from vidlib.compare.survival import survival
 from vidlib.data.clips import load_clips
 from vidlib.files import write_arrays, write_table
 from vidlib.named import function_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vidlib.compare.truth import removes_class
+from vidlib.compare.against_truth import removes_class
 from vidlib.explain import attribution
 from vidlib.explain.perturb import freeze, perturb
 from vidlib.explain.scores import score_clips

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from vidlib.rendered.looks import SUBPIXEL, Look, fill
 from vidlib.rendered.scene import Scene, Track
-from vidlib.rendered.truth import Masks
+from vidlib.rendered.something.looks import SUBPIXEL, Look, fill
+from vidlib.rendered.truth import InstanceMasks
 
 
 class Canvas:
@@ -93,7 +93,7 @@ def _draw_heap(canvas: Canvas, look: Look, track: Track, t: int, x, y, number: i
         canvas.line(at, at, tuple(0.6 * c for c in look.heap), 0.09 * width, number)
 
 
-def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, Masks]:
+def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks]:
     """Return the frames of a scene, (T, size, size, 3) uint8 RGB, and their masks."""
     of: dict[str, list[tuple[int, Track]]] = {}
     for number, one in enumerate(scene.tracks, 1):
@@ -121,5 +121,5 @@ def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, Masks]:
                 else:
                     sprite = look.sprites[one.name]
                     canvas.paste(sprite, x, y, one.size[t] * size, one.angle[t], number)
-    masks = Masks(numbers, [t.name for t in scene.tracks], [t.role for t in scene.tracks])
+    masks = InstanceMasks(numbers, [t.name for t in scene.tracks], [t.role for t in scene.tracks])
     return frames, masks

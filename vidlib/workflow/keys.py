@@ -6,8 +6,8 @@ computed now is current; anything else is made again. Stages, executed pages and
 use this one notion, whoever asks: a notebook, the command line or Snakemake.
 
 Code counts by module: the entry modules of a result and all modules of vidlib that these import, at
-any depth. Comments, layout and docstrings do not count. A file beside a module that the module
-names in its code, such as a script, counts by its bytes. The `__init__` of a package holds
+any depth. Comments, layout and docstrings do not count. A script in the folder web beside a module
+counts by its bytes where the module names it. The `__init__` of a package holds
 re-exports alone and does not count: a name imported from a package stands for the module that it
 comes from.
 """
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless", "scikit-learn")
 
 
@@ -82,7 +82,7 @@ class Code:
             else:
                 tree = _meaning(path)
                 hashes = {module: sha256(ast.dump(tree))}
-                for file in _named_beside(tree, path.parent):
+                for file in _named_scripts(tree, path.with_name("web")):
                     hashes[str(file.relative_to(self.root))] = _file_hash(file)
                 self._read[module] = hashes, self._imports(tree)
         return self._read[module]
@@ -129,13 +129,12 @@ def _meaning(path: Path) -> ast.Module:
     return tree
 
 
-def _named_beside(tree: ast.Module, folder: Path) -> list[Path]:
-    """Return the files of a folder that code names, such as "player.js"."""
-    there = {p.name: p for p in folder.iterdir() if p.is_file() and p.suffix not in (".py", ".pyc")}
-    if not there:
+def _named_scripts(tree: ast.Module, web: Path) -> list[Path]:
+    """Return the scripts of a folder that code names, such as "player.js"."""
+    if not web.is_dir():
         return []
-    strings = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
-    return [there[s] for s in strings if isinstance(s, str) and s in there]
+    strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    return [path for path in sorted(web.iterdir()) if path.name in strings]
 
 
 def sha256(text: str) -> str:

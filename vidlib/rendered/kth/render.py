@@ -8,11 +8,11 @@ import numpy as np
 from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
 from vidlib.data.video import VideoError, promised_frames, write_avi
 from vidlib.files import aside, write_text
-from vidlib.rendered.draw_film import PARTS, draw_film, place
-from vidlib.rendered.figure import subject
 from vidlib.rendered.files import make_folders, render_all
-from vidlib.rendered.film import film
-from vidlib.rendered.truth import Masks, write_masks, write_truth
+from vidlib.rendered.kth.body import subject
+from vidlib.rendered.kth.draw import PARTS, draw_film, place
+from vidlib.rendered.kth.film import film
+from vidlib.rendered.truth import InstanceMasks, write_masks, write_truth
 
 SEQUENCES = 4  # in a video
 
@@ -31,7 +31,7 @@ def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> t
         frames, numbers = draw_film(made, person, scenario, where, np.random.default_rng([*key, 1]))
         for (clip_id, _), (start, stop) in zip(clips, made.ranges, strict=True):
             roles = ["joint"] * len(PARTS)
-            write_masks(root, clip_id, Masks(numbers[start:stop], list(PARTS), roles))
+            write_masks(root, clip_id, InstanceMasks(numbers[start:stop], list(PARTS), roles))
         with aside(path) as part:
             write_avi(part, np.stack([frames] * 3, axis=3))
     ranges = ", ".join(f"{start + 1}-{stop}" for start, stop in made.ranges)

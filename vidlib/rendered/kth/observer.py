@@ -8,9 +8,9 @@ range of motion, not in the direction of time.
 import numpy as np
 
 from vidlib.data.kth import ACTIONS
-from vidlib.rendered.film import in_view
+from vidlib.rendered.kth.film import in_view
+from vidlib.rendered.observers import checked_orders, verdicts
 from vidlib.rendered.scene import Scene
-from vidlib.rendered.verdict import checked_orders, verdicts
 
 STRAIGHT = 45  # degrees: arms bent less, both of them, are a walker's
 UPRIGHT = 9  # degrees: a trunk that leans forward more is a runner's

@@ -1,7 +1,7 @@
 """The results of a study on disk: where each lies, whether it is current, how it was made.
 
-A stage's results lie in runs/<dataset>/<profile>/<stage>/<key>, with the key of `vidlib.keys`, and
-are there once their provenance.json is. Results of other settings or older code lie beside them,
+A stage's results lie in runs/<dataset>/<profile>/<stage>/<key> (`vidlib.workflow.keys`), and are
+there once their provenance.json is. Results of other settings or older code lie beside them,
 untouched. Nothing here makes a result: `vidlib.study` does.
 """
 
@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vidlib.datasets import DATASETS
-from vidlib.graph import Stage, stages_of
-from vidlib.keys import ROOT, Code, folder_state, key_of, versions
 from vidlib.named import function_of
 from vidlib.profiles import overridden, resolve_profile, unknown
+from vidlib.workflow.graph import Stage, stages_of
+from vidlib.workflow.keys import ROOT, Code, folder_state, key_of, versions
 
 CODE = Code()
 

@@ -1,6 +1,6 @@
 """Networks of any origin, asked about a video of one's own.
 
-A network is a name that `load_network` understands:
+A network is a name that `load_video_network` understands:
 
 - one of the study's, such as ``i3d`` or ``clstm``, trained first if need be;
 - ``kinetics``, I3D with DeepMind's weights for the 400 classes of Kinetics;
@@ -141,7 +141,7 @@ def read_frames(
     return np.ascontiguousarray(cut)
 
 
-def load_network(spec: str, study, *, frames: int | None = None) -> VideoNetwork:
+def load_video_network(spec: str, study, *, frames: int | None = None) -> VideoNetwork:
     """Return a network by its name, tried out, on the best device and with names for its classes.
 
     study: whose networks are meant by names such as ``i3d``. frames: how many it is to see, where
@@ -279,7 +279,7 @@ def _imported(spec: str) -> VideoNetwork:
     loaded = function()
     if not isinstance(loaded, VideoNetwork):
         raise ValueError(
-            f"{spec} returned a {type(loaded).__name__}: it has to return a vidlib.own.VideoNetwork"
+            f"{spec} returned a {type(loaded).__name__}: it has to return a VideoNetwork"
         )
     return loaded
 

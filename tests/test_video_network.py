@@ -11,16 +11,16 @@ import torch
 from torch import nn
 from videos import encode, encode_sound, numbered
 
-from vidlib import own
+from vidlib import video_network
 from vidlib.data import VideoError, read_clip, to_network, write_webm
 from vidlib.explain import PERTURBATIONS, freeze, grad_cam, score_clips, token_grid
 from vidlib.models import I3D
-from vidlib.own import (
+from vidlib.video_network import (
     STREET,
     VideoNetwork,
     check_video,
     class_number,
-    load_network,
+    load_video_network,
     perturbation_called,
     read_frames,
     stretch_scores,
@@ -205,7 +205,8 @@ def mine(tmp_path, monkeypatch):
 
     def write(code):
         (tmp_path / "mine.py").write_text(
-            "import torch\nfrom torch import nn\nfrom vidlib.own import VideoNetwork\n" + code
+            "import torch\nfrom torch import nn\nfrom vidlib.video_network import VideoNetwork\n"
+            + code
         )
         monkeypatch.syspath_prepend(str(tmp_path))
         sys.modules.pop("mine", None)
@@ -226,17 +227,17 @@ def load():
 
 def test_a_network_of_ones_own(mine):
     mine(NETWORK.format(returns="clips[:, :, 0, 0].mean(2)", classes=["R", "G", "B"]))
-    loaded = load_network("mine:load", None)
+    loaded = load_video_network("mine:load", None)
     assert (loaded.frames, loaded.size, loaded.classes) == (4, (8, 8), ("R", "G", "B"))
     red = np.zeros((4, 8, 8, 3), np.uint8)
     red[..., 0] = 255
     assert score_clips(loaded.network, loaded.clip(red))[0].argmax() == 0
-    assert load_network("mine:load", None, frames=6).frames == 6
+    assert load_video_network("mine:load", None, frames=6).frames == 6
 
 
 def test_classes_without_names_are_numbered(mine):
     mine(NETWORK.format(returns="clips[:, :, 0, 0].mean(2)", classes=()))
-    assert load_network("mine:load", None).classes == ("class 0", "class 1", "class 2")
+    assert load_video_network("mine:load", None).classes == ("class 0", "class 1", "class 2")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_classes_without_names_are_numbered(mine):
 def test_networks_of_another_signature(returns, classes, message, mine):
     mine(NETWORK.format(returns=returns, classes=classes))
     with pytest.raises(ValueError, match=f"mine:load .*{message}"):
-        load_network("mine:load", None)
+        load_video_network("mine:load", None)
 
 
 @pytest.mark.parametrize(
@@ -276,16 +277,16 @@ def test_networks_of_another_signature(returns, classes, message, mine):
 def test_functions_that_give_no_network(code, spec, message, mine):
     mine(code)
     with pytest.raises(ValueError, match=message):
-        load_network(spec, None)
+        load_video_network(spec, None)
 
 
 def test_names_that_mean_nothing():
     with pytest.raises(ValueError, match=r"unknown model 'i3' \(did you mean 'i3d'\?\); all"):
-        load_network("i3", None)
+        load_video_network("i3", None)
     with pytest.raises(ValueError, match="unknown model 18"):
-        load_network(18, None)
+        load_video_network(18, None)
     with pytest.raises(ValueError, match=r"network 'r3d18' \(did you mean 'r3d_18'\?\)"):
-        load_network("torchvision:r3d18", None)
+        load_video_network("torchvision:r3d18", None)
 
 
 def test_a_network_of_the_study_has_its_frames_and_names():
@@ -293,7 +294,7 @@ def test_a_network_of_the_study_has_its_frames_and_names():
     profile = SimpleNamespace(frames=8, size=(16, 24))
     net = I3D(2, width=0.05)
     study = SimpleNamespace(profile=profile, clips=lambda split: clips, network=lambda name: net)
-    loaded = load_network("i3d-causal", study)
+    loaded = load_video_network("i3d-causal", study)
     assert loaded.network is net
     assert (loaded.frames, loaded.size, loaded.resize) == (8, (16, 24), (16, 24))
     assert loaded.classes == ("burying", "away")
@@ -302,12 +303,12 @@ def test_a_network_of_the_study_has_its_frames_and_names():
 def test_kinetics_without_weights_says_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDLIB_CACHE", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"call vidlib\.models\.download_kinetics_i3d"):
-        load_network("kinetics", None)
+        load_video_network("kinetics", None)
 
 
 def test_kinetics_is_asked_as_it_was_trained(monkeypatch, one_thread):
-    monkeypatch.setattr(own, "load_kinetics_i3d", lambda: I3D(400, width=0.05).eval())
-    loaded = load_network("kinetics", None, frames=4)
+    monkeypatch.setattr(video_network, "load_kinetics_i3d", lambda: I3D(400, width=0.05).eval())
+    loaded = load_video_network("kinetics", None, frames=4)
     assert (loaded.size, loaded.resize, loaded.mean, loaded.std) == (
         (224, 224), 256, (0.5,) * 3, (0.5,) * 3,
     )  # fmt: skip
@@ -370,12 +371,12 @@ def test_all_of_torchvisions_networks_are_known(fetched_by, monkeypatch):
     from torchvision.models import list_models, video
 
     fetched_by(weights_of)
-    monkeypatch.setattr(own, "best_device", lambda: torch.device("meta"))
-    monkeypatch.setattr(own, "_try_out", lambda spec, loaded: 400)
+    monkeypatch.setattr(video_network, "best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(video_network, "_try_out", lambda spec, loaded: 400)
     assert set(list_models(module=video)) == set(GRIDS)
     for name, grid in GRIDS.items():
         with torch.device("meta"):
-            loaded = load_network(f"torchvision:{name}", None)
+            loaded = load_video_network(f"torchvision:{name}", None)
             clip = torch.empty(1, 3, loaded.frames, *loaded.size)
             assert grid_of(loaded, clip) == grid, name
         assert loaded.classes[:2] == ("abseiling", "air drumming")
@@ -384,7 +385,7 @@ def test_all_of_torchvisions_networks_are_known(fetched_by, monkeypatch):
 @pytest.mark.parametrize(("name", "grid"), [("r3d_18", (1, 7, 7)), ("swin3d_t", (2, 7, 7))])
 def test_torchvisions_networks_are_explained(name, grid, fetched_by):
     fetched_by(weights_of)
-    loaded = load_network(f"torchvision:{name}", None, frames=4)
+    loaded = load_video_network(f"torchvision:{name}", None, frames=4)
     clip = loaded.clip(read_frames(STREET, loaded))
     assert grid_of(loaded, clip) == grid
     maps = grad_cam(loaded.network, clip, layer=loaded.layer, reshape=loaded.reshape)
@@ -402,7 +403,7 @@ def test_why_mvit_is_explained_before_its_last_block(one_thread):
         for inputs, stride in ((4, [1, 2, 2]), (8, [1, 1, 1]), (8, [1, 1, 1]))
     ]
     net = MViT((32, 32), 4, blocks, True, False, True, True, num_classes=5)
-    layer, _, _ = own.TORCHVISION["MViT"]
+    layer, _, _ = video_network.TORCHVISION["MViT"]
     clip = torch.randn(1, 3, 4, 32, 32)
     grid = token_grid(2, 4, 4)
     assert layer(net) is net.blocks[-2]
@@ -420,7 +421,7 @@ def test_torchvisions_weights_that_cannot_be_had(fetched_by):
         match=r"torchvision:mc3_18 cannot be had \(.*no route to host.*\): fetch https://.*/mc3_18-"
         r"\w+\.pth and put it into .*/checkpoints",
     ):
-        load_network("torchvision:mc3_18", None)
+        load_video_network("torchvision:mc3_18", None)
 
 
 # What is asked

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidlib.rendered.observers import checked_orders, verdicts
 from vidlib.rendered.scene import TOUCH, Scene
-from vidlib.rendered.verdict import checked_orders, verdicts
 
 MOVED = 0.13  # half of the least that a script moves a thing, in frame heights
 PANNED = 0.2  # the same of the camera; swaying and drifting stay below

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from vidlib.files import publish, write_table, write_text
-from vidlib.keys import ROOT
-from vidlib.runs import Runs
+from vidlib.workflow.keys import ROOT
+from vidlib.workflow.runs import Runs
 
 RESULTS = ROOT / "results"
 MOST_BYTES = 20_000_000  # of all results together: they are in git

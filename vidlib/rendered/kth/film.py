@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidlib.data.kth import ACTIONS
-from vidlib.rendered.figure import (
+from vidlib.rendered.kth.body import (
     GAITS,
     GROUND,
     JOINTS,

@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vidlib.compare.windows import Observer, removing, window_answers
+from vidlib.compare.survival import Observer, removing, window_answers
 from vidlib.data.video import sample_frames
 from vidlib.explain.perturb import frame_order, freeze
 from vidlib.rendered.scene import ACTING, DISTRACTING, Scene
-from vidlib.rendered.truth import Masks, Truth
+from vidlib.rendered.truth import InstanceMasks, Truth
 
 
-def coverage(masks: Masks, roles: Sequence[str], frames: int, size: tuple[int, int]) -> np.ndarray:
+def coverage(
+    masks: InstanceMasks, roles: Sequence[str], frames: int, size: tuple[int, int]
+) -> np.ndarray:
     """Return how much of each cell of a saliency map things of some roles cover.
 
     (T, *size) float32 in [0, 1], of T = `frames` frames sampled from the masks' clip.
@@ -24,7 +26,7 @@ def coverage(masks: Masks, roles: Sequence[str], frames: int, size: tuple[int, i
     return np.stack([cv2.resize(one, size[::-1], interpolation=cv2.INTER_AREA) for one in covered])
 
 
-def saliency_on_actors(saliency: np.ndarray, masks: Masks) -> dict[str, float]:
+def saliency_on_actors(saliency: np.ndarray, masks: InstanceMasks) -> dict[str, float]:
     """Say how much of a clip's Grad-CAM lies on the things that act, and on those that do not.
 
     saliency: (T, H, W), not negative. masks: of the whole clip. Returns actors and distractors

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidlib.rendered.scene import Scene, smooth
-from vidlib.rendered.shot import BLEND, OUT, Shot
+from vidlib.rendered.something.shot import BLEND, OUT, Shot
 
 FRAMES = (24, 72)  # shortest and longest clip
 DURATION = (0.22, 0.5)  # shortest and longest event, as shares of a clip

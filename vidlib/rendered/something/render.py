@@ -7,10 +7,10 @@ Beside the files of the original stands the truth (`vidlib.rendered.truth`); the
 from functools import partial
 from pathlib import Path
 
-from vidlib.rendered.draw import draw
 from vidlib.rendered.files import clip_rngs, entry, render_set, write_clip
-from vidlib.rendered.looks import dress
-from vidlib.rendered.scripts import CLASSES, compose
+from vidlib.rendered.something.draw import draw
+from vidlib.rendered.something.looks import dress
+from vidlib.rendered.something.scripts import CLASSES, compose
 
 
 def _render_clip(job: tuple[str, str, int], *, root: Path, size: int, seed: int) -> tuple:

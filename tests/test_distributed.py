@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from vidlib import processes
+from vidlib import distributed
 from vidlib.study import open_study
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -120,15 +120,16 @@ def test_what_srun_starts_is_one_run(two, tmp_path):
     code = f"""
 import torch
 from pathlib import Path
-from together import RECIPE, processes, replace, train
+from together import RECIPE, distributed, replace, train
 
 folder = Path({str(tmp_path)!r})
-print(processes.rank(), processes.count(), processes.nodes(), processes.agreed(processes.rank()))
+rank = distributed.rank()
+print(rank, distributed.world_size(), distributed.nodes(), distributed.broadcast(rank))
 constant = replace(RECIPE, schedule="constant")
 found = {{"constant": train(folder / "constant", constant)}}
-if processes.rank() == 0:
+if distributed.rank() == 0:
     found["by the first"] = train(folder / "first", together=False)
-torch.save(found, folder / f"{{processes.rank()}}.pt")
+torch.save(found, folder / f"{{distributed.rank()}}.pt")
 """
     for n, found in enumerate(by_srun(code)):
         assert found.stdout.splitlines()[0] == f"{n} 2 1 0", found.stderr
@@ -140,7 +141,7 @@ def test_a_process_of_a_job_that_srun_did_not_start_is_alone(monkeypatch):
     """A batch script itself sees the job's variables, those of no step."""
     monkeypatch.setenv("SLURM_NTASKS", "2")
     monkeypatch.setenv("SLURM_PROCID", "0")
-    assert (processes.count(), processes.rank(), processes.agreed(7)) == (1, 0, 7)
+    assert (distributed.world_size(), distributed.rank(), distributed.broadcast(7)) == (1, 0, 7)
 
 
 SMALL = {"train_clips": 1, "validation_clips": 1, "clstm_epochs": 2}

@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from vidlib.compare.windows import minimal, removing
+from vidlib.compare.survival import minimal, removing
 from vidlib.data.video import read_clip, sample_frames
 from vidlib.explain.perturb import PERTURBATIONS, frame_order
 from vidlib.rendered.scene import ACTING
-from vidlib.rendered.truth import Masks
+from vidlib.rendered.truth import InstanceMasks
 from vidlib.show.chart import COLOURS, Chart, chart
 from vidlib.show.figures import SHOWN, short
 from vidlib.show.player import Player, Row, player, upscale
@@ -33,7 +33,7 @@ WAITING = (255, 255, 255)  # of what acts, before and after the event
 GONE, OTHER, STILL = COLOURS[1], COLOURS[4], COLOURS[5]
 
 
-def outlined(frames: np.ndarray, masks: Masks, deciding: np.ndarray) -> np.ndarray:
+def outlined(frames: np.ndarray, masks: InstanceMasks, deciding: np.ndarray) -> np.ndarray:
     """Return frames (T, H, W, 3) uint8 with the outlines of what is seen in them.
 
     masks: of the same T frames, at any size. deciding: (T,) bool, the frames of the event: in these
@@ -52,7 +52,7 @@ def outlined(frames: np.ndarray, masks: Masks, deciding: np.ndarray) -> np.ndarr
     return drawn
 
 
-def native_clip(study, clip_id: str) -> tuple[pd.Series, np.ndarray, Masks]:
+def native_clip(study, clip_id: str) -> tuple[pd.Series, np.ndarray, InstanceMasks]:
     """Return a rendered clip's row in the index, its sampled frames in their own shape, its masks.
 
     Frames: (T, H, W, 3) uint8 as decoded from its file, at least `SHOWN` high.

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from vidlib.rendered.figure import GROUND, HIP, SIDES, THICKNESS, Subject
-from vidlib.rendered.film import Film, in_view
+from vidlib.rendered.kth.body import GROUND, HIP, SIDES, THICKNESS, Subject
+from vidlib.rendered.kth.film import Film, in_view
 
 HEIGHT, WIDTH = 120, 160
 PARTS = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")

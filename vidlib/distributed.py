@@ -15,29 +15,29 @@ def _by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def count() -> int:
+def world_size() -> int:
     """Return how many processes share this run; 1 for one that was started by itself."""
     return int(os.environ.get("WORLD_SIZE" if _by_torchrun() else "SLURM_STEP_NUM_TASKS", 1))
 
 
 def rank() -> int:
     """Return the number of this process among them, the first being 0."""
-    return int(os.environ.get("RANK" if _by_torchrun() else "SLURM_PROCID", 0)) * (count() > 1)
+    return int(os.environ.get("RANK" if _by_torchrun() else "SLURM_PROCID", 0)) * (world_size() > 1)
 
 
 def nodes() -> int:
     """Return over how many machines they are spread, evenly."""
     if _by_torchrun():
-        return count() // int(os.environ["LOCAL_WORLD_SIZE"])
+        return world_size() // int(os.environ["LOCAL_WORLD_SIZE"])
     return int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
 
 
-def agreed(value):
+def broadcast(value):
     """Return the first process's value in every process; all have to call it, in the same order.
 
     They wait here for the first, as long as it takes. Raises RuntimeError where that one stops.
     """
-    if count() == 1:
+    if world_size() == 1:
         return value
     values = [value]
     try:
@@ -78,7 +78,7 @@ def _name_as_torchrun_does() -> None:
     os.environ.setdefault("MASTER_ADDR", first)
     os.environ.setdefault("MASTER_PORT", str(port))
     os.environ.update(
-        WORLD_SIZE=str(count()),
+        WORLD_SIZE=str(world_size()),
         RANK=str(rank()),
         LOCAL_RANK=slurm["SLURM_LOCALID"],
         GROUP_RANK=slurm.get("SLURM_NODEID", "0"),

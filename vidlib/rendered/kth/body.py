@@ -1,8 +1,8 @@
 """Who moves in kth-mini, and how: joints of people who walk, jog, run, box, clap and wave.
 
 A pose is worked out in body heights, the ground at 0, x forward (seen from the front: to the
-person's left) and y up; `vidlib.rendered.film` places it in the frame. Legs follow from where feet
-and hip are, so that a foot on the ground stays where it is; arms of gaits follow from joint angles.
+person's left) and y up; `vidlib.rendered.kth.film` places it in the frame. Legs follow from where
+feet and hip are, so that a foot on the ground stays where it is; arms of gaits follow from angles.
 Phase 0 of a gait is where the left foot lands, of boxing where the left fist sets out, of clapping
 where the hands meet, of waving where the arms hang.
 """

@@ -8,8 +8,8 @@ guessed: a job that never ran has no figures, and the sums say how many these ar
 import json
 from dataclasses import dataclass
 
-from vidlib.jobs import Job
-from vidlib.machine import machine
+from vidlib.workflow.jobs import Job
+from vidlib.workflow.machine import machine
 
 SEEDS = ("data_seed", "train_seed")
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import yaml
 
-from vidlib.fetched import has_kinetics_weights
-from vidlib.keys import ROOT, folder_hash, key_of, versions
-from vidlib.runs import Runs
 from vidlib.variants import STUDIED
+from vidlib.weights_cache import has_kinetics_weights
+from vidlib.workflow.keys import ROOT, folder_hash, key_of, versions
+from vidlib.workflow.runs import Runs
 
 # Libraries that show in a page beside those that stages depend on; those that show in the book.
 PAGE_LIBRARIES = ("plotly", "papermill", "jupytext", "ipywidgets", "anywidget", "pillow")
@@ -235,7 +235,7 @@ def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
                 k: job for k, job in stage_jobs(one, SEEDED, one_core).items() if k not in jobs
             }
             needs += [one.key(stage) for stage in SEEDED]
-        key = key_of({"jobs": needs, "writer": runs.code.closure(["vidlib.results"])})
+        key = key_of({"jobs": needs, "writer": runs.code.closure(["vidlib.workflow.results"])})
         command = f"python -m vidlib collect {flags_of(study)} --seeds {seeds} --key {key}"
         name = f"results/{study.dataset}/{study.name}"
         record = runs.code.root / name / "provenance.json"

@@ -1,0 +1,93 @@
+"""Checks of what callers pass: each raises ValueError that names the thing and the remedy."""
+
+import difflib
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def unknown(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return one sentence about a value that is not among those allowed, with the nearest that is.
+
+    >>> unknown("profile", "quik", ["smoke", "quick"])
+    "profile is 'quik' (did you mean 'quick'?): give one of smoke, quick"
+    """
+    allowed = list(map(str, allowed))
+    near = difflib.get_close_matches(str(value), allowed, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{name} is {value!r}{hint}: give one of {', '.join(allowed)}"
+
+
+def one_of(name: str, value: object, allowed: Iterable[str]) -> None:
+    """Refuse a value that is not among those allowed.
+
+    >>> one_of("score", "softmax", ("softmax", "logit"))
+    """
+    if value not in (allowed := list(allowed)):
+        raise ValueError(unknown(name, value, allowed))
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    whole: bool = False,
+) -> None:
+    """Refuse what is no finite number, or no whole one, or out of bounds.
+
+    above and below exclude their ends, least and most include them.
+
+    >>> number("dropout", 0.5, least=0, below=1)
+    >>> number("lr", 0, above=0)
+    Traceback (most recent call last):
+    ValueError: lr is 0: give a number above 0
+    """
+    kinds = (int, np.integer) if whole else (int, float, np.number)
+    good = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    if good:
+        good = (above is None or value > above) and (least is None or value >= least)
+        good = good and (below is None or value < below) and (most is None or value <= most)
+    if not good:
+        bounds = {"above": above, "at least": least, "below": below, "at most": most}
+        asked = " and ".join(f"{words} {end}" for words, end in bounds.items() if end is not None)
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{name} is {value!r}: give a {kind} {asked}".rstrip())
+
+
+def count(name: str, value: object, least: int = 1, most: int | None = None) -> None:
+    """Refuse what is no whole number from `least` to `most`.
+
+    >>> count("frames", 16)
+    >>> count("step", 17, most=16)
+    Traceback (most recent call last):
+    ValueError: step is 17: give a whole number at least 1 and at most 16
+    """
+    number(name, value, least=least, most=most, whole=True)
+
+
+def unit(name: str, values) -> None:
+    """Refuse an array or tensor with values outside [0, 1]; NaN lies outside.
+
+    >>> unit("mask", np.array([0.0, 1.0]))
+    """
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"{name} has values outside [0, 1]: scale or clip them first")
+
+
+def shape(name: str, array, wanted: str, good: bool) -> None:
+    """Refuse an array or tensor whose shape or type is not good.
+
+    wanted: what to give, in words.
+
+    >>> shape("clips", np.zeros((2, 3)), "floating-point clips (B, C, T, H, W)", False)
+    Traceback (most recent call last):
+    ValueError: clips has shape (2, 3) and type float64: give floating-point clips (B, C, T, H, W)
+    """
+    if not good:
+        found = tuple(getattr(array, "shape", ())), getattr(array, "dtype", type(array).__name__)
+        raise ValueError(f"{name} has shape {found[0]} and type {found[1]}: give {wanted}")

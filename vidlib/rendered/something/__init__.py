@@ -1,0 +1,1 @@
+"""The world of something-mini: things on a table, hands, a camera."""

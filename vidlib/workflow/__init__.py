@@ -1,0 +1,1 @@
+"""What is made of what, what is current, where it lies and what it costs."""
