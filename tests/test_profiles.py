@@ -46,33 +46,29 @@ def test_the_profile_called_after_the_paper_has_its_tables():
 @pytest.mark.parametrize(
     ("profile", "overrides", "message"),
     [
-        ("quik", {}, r"unknown profile 'quik' \(did you mean 'quick'\?\); allowed: smoke, quick"),
-        (
-            "quick",
-            {"frmes": 1},
-            r"unknown parameter 'frmes' \(did you mean 'frames'\?\); allowed: ",
-        ),
+        ("quik", {}, r"'quik' \(did you mean 'quick'\?\): give one of smoke, quick"),
+        ("quick", {"frmes": 1}, r"parameter name is 'frmes' \(did you mean 'frames'\?\)"),
         ("quick", {"frames": "many"}, "frames is 'many': give a whole number"),
         ("quick", {"frames": 16.5}, "frames is 16.5: give a whole number"),
         ("quick", {"frames": True}, "frames is True: give a whole number"),
-        ("quick", {"frames": 3}, "frames is 3: give at least 4"),
-        ("quick", {"data_seed": -1}, "data_seed is -1: it must be at least 0"),
-        ("quick", {"i3d_lr": 0}, "i3d_lr is 0: it must be above 0"),
-        ("quick", {"i3d_lr": float("nan")}, "i3d_lr is nan: give a finite number"),
-        ("quick", {"train_seed": float("inf")}, "train_seed is inf: give a finite number"),
-        ("quick", {"train_seed": 2**40}, "train_seed is 1099511627776: it must be below"),
+        ("quick", {"frames": 3}, "frames is 3: give a whole number at least 4"),
+        ("quick", {"data_seed": -1}, "data_seed is -1: .* at least 0"),
+        ("quick", {"i3d_lr": 0}, "i3d_lr is 0: .* above 0"),
+        ("quick", {"i3d_lr": float("nan")}, "i3d_lr is nan: give a number"),
+        ("quick", {"train_seed": float("inf")}, "train_seed is inf: give a whole number"),
+        ("quick", {"train_seed": 2**40}, "train_seed is 1099511627776: .* below"),
         ("quick", {"i3d_strides": "2;2"}, "i3d_strides is '2;2': give a list of whole"),
-        ("quick", {"i3d_dropout": 1}, "i3d_dropout is 1.0: it must be below 1"),
+        ("quick", {"i3d_dropout": 1}, "i3d_dropout is 1: .* below 1"),
         ("quick", {"render_size": 113}, "render_size is 113: give an even number"),
         ("quick", {"clstm_strides": [2, 0]}, r"clstm_strides is \[2, 0\]: give a list of whole"),
-        ("quick", {"explained_clips": 99}, "only 20 validation clips of a class: explain fewer"),
+        ("quick", {"explained_clips": 99}, "explained_clips is 99, more than the 20 validation"),
         ("smoke", {"batch_size": 64}, "batch_size is 64, more than the 32 training clips"),
         ("quick", {"i3d_strides": [2, 2]}, "give five whole numbers"),
-        ("quick", {"clstm_dropout": 1}, "clstm_dropout is 1.0: it must be below 1"),
-        ("quick", {"momentum": 2}, "momentum is 2.0: it must be below 1"),
+        ("quick", {"clstm_dropout": 1}, "clstm_dropout is 1: .* below 1"),
+        ("quick", {"momentum": 2}, "momentum is 2: .* below 1"),
         ("quick", {"size": [4, 5, 6]}, r"size is \(4, 5, 6\): give height and width, or one"),
-        ("quick", {"i3d_optimizer": "adm"}, r"unknown i3d_optimizer 'adm' \(did you mean 'adam'"),
-        ("quick", {"clstm_schedule": 3}, "unknown clstm_schedule 3; allowed: one-cycle, plateau"),
+        ("quick", {"i3d_optimizer": "adm"}, r"i3d_optimizer is 'adm' \(did you mean 'adam'"),
+        ("quick", {"clstm_schedule": 3}, "clstm_schedule is 3: give one of one-cycle, plateau"),
         ("quick", {"size": 4}, "leaves no pixel after 3 layers"),
     ],
 )
@@ -85,9 +81,9 @@ def test_impossible_parameters_stop_with_one_sentence(profile, overrides, messag
 @pytest.mark.parametrize(
     ("dataset", "overrides", "message"),
     [
-        ("kth-mini", {"train_clips": 257}, "train_clips is 257, and kth-mini has at most 256"),
-        ("kth-mini", {"validation_clips": 145}, "validation_clips is 145, and kth-mini has at"),
-        ("something-mini", {"train_clips": 6251}, "and something-mini has at most 6250 of a class"),
+        ("kth-mini", {"train_clips": 257}, "train_clips is 257, more than the 256 that kth-mini"),
+        ("kth-mini", {"validation_clips": 145}, "validation_clips is 145, more than the 144"),
+        ("something-mini", {"train_clips": 6251}, "6250 that something-mini can have of a class"),
         ("cue-order", {"train_clips": 3}, "batch_size is 8, more than the 6 training clips"),
         ("something-mini", {"train_clips": 1}, "gate_batch_size is 16, more than the 10 clips"),
     ],
@@ -107,7 +103,7 @@ def test_another_set_beside_keeps_the_settings_but_not_the_numbers_of_clips(tmp_
 
 
 def test_an_unknown_data_set_names_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match="unknown dataset 'kinetics'; allowed: something-mini"):
+    with pytest.raises(ValueError, match="dataset is 'kinetics': give one of something-mini"):
         open_study("kinetics", "quick", runs=tmp_path)
 
 

@@ -1,11 +1,13 @@
 """Findings in words: right numbers, and no NaN where a table has too little to say."""
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from vidlib import profiles, training
+from vidlib import profiles
 from vidlib.compare import arrow_table, distinct_table, per_class, reversal_drops
 from vidlib.profiles import PROFILES
 from vidlib.show import (
@@ -18,6 +20,7 @@ from vidlib.show import (
     sentences,
     versus,
 )
+from vidlib.training import recipe
 
 
 def told(measure, baseline):
@@ -132,11 +135,10 @@ def test_training_is_told_as_the_profile_has_it():
 
 
 def test_every_recipe_has_words_and_every_word_a_recipe():
-    for family in ("i3d", "clstm"):
-        assert set(profiles._WORDS[f"{family}_optimizer"]) == set(training.OPTIMIZERS)
-        assert set(profiles._WORDS[f"{family}_schedule"]) == set(training.SCHEDULES)
-    assert set(sentences.OPTIMIZERS) == set(training.OPTIMIZERS)
-    assert set(sentences.SCHEDULES) == set(training.SCHEDULES)
+    assert set(get_args(profiles.Optimizer)) == set(recipe.OPTIMIZERS)
+    assert set(get_args(profiles.Schedule)) == set(recipe.SCHEDULES)
+    assert set(sentences.OPTIMIZERS) == set(recipe.OPTIMIZERS)
+    assert set(sentences.SCHEDULES) == set(recipe.SCHEDULES)
 
 
 def test_intervals_over_the_clips_of_a_few_people_are_owned_to_be_narrow():

@@ -134,7 +134,7 @@ def before(copy):
         ("vidlib/models/i3d.py", "eps=1e-3", "eps=1e-4", I3D),
         ("vidlib/models/clstm.py", "c.tanh()", "c.sigmoid()", CLSTM),
         ("vidlib/models/clstm_variants.py", "p.clstm_hidden", "p.clstm_hidden + 1", CLSTM),
-        ("vidlib/training.py", "pct_start=0.2", "pct_start=0.3", TRAINED),
+        ("vidlib/training/classifier.py", "pct_start=0.2", "pct_start=0.3", TRAINED),
         ("vidlib/explain/masks.py", "START_LOGIT = 5.0", "START_LOGIT = 4.0", EXPLAINED),
         (
             "vidlib/explain/attribution.py",

@@ -170,7 +170,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     last, harm = tmp_path / "last.ckpt", tmp_path / "harm"
     honest = torch.load(last, weights_only=True)
     torch.save({**honest, "history": Hostile(harm)}, last)
-    with pytest.raises(TrainingError, match=r"last\.ckpt is cut off, spoiled or no checkpoint"):
+    with pytest.raises(TrainingError, match=r"last\.ckpt is damaged"):
         trained(tmp_path, epochs=5)
     assert not harm.exists()
     last.write_bytes(pickle.dumps(Hostile(harm), protocol=2))
@@ -245,13 +245,13 @@ def test_weight_decay_of_adam_is_part_of_the_gradient(tmp_path):
     [
         ({"optimizer": "adamax"}, "optimizer is 'adamax': give one of adamw, adam, sgd"),
         ({"schedule": "cosine"}, "schedule is 'cosine': give one of one-cycle, plateau, constant"),
-        ({"lr": 0}, "lr is 0: give a finite number above 0"),
+        ({"lr": 0}, "lr is 0: .* above 0"),
         ({"lr": float("nan")}, "lr is nan"),
-        ({"weight_decay": -1}, "weight_decay is -1: give a finite number from 0"),
-        ({"momentum": 1.0}, r"momentum is 1\.0: give a number from 0 to below 1"),
-        ({"epochs": 0}, "epochs is 0: give a whole number of at least 1"),
+        ({"weight_decay": -1}, "weight_decay is -1: .* at least 0"),
+        ({"momentum": 1.0}, r"momentum is 1\.0: .* below 1"),
+        ({"epochs": 0}, "epochs is 0: .* at least 1"),
         ({"batch_size": 2.5}, r"batch_size is 2\.5: give a whole number"),
-        ({"seed": -1}, "seed is -1: give a whole number of at least 0"),
+        ({"seed": -1}, "seed is -1: .* at least 0"),
     ],
 )
 def test_a_recipe_of_impossible_values_is_refused(value, message):
@@ -313,7 +313,7 @@ def test_a_split_without_a_readable_clip_says_so(tmp_path, split):
 
 def test_no_clips_to_judge_by_are_refused_before_any_work(tmp_path):
     nothing = toy_clips().subset(np.array([], int))
-    with pytest.raises(ValueError, match="no validation clips to judge by: add some"):
+    with pytest.raises(ValueError, match="no validation clips: add some"):
         fit(Toy(), toy_clips(), nothing, tmp_path, RECIPE)
     assert not list(tmp_path.iterdir())
 

@@ -3,8 +3,11 @@
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+
+MOST_NAMED = 40  # allowed values that a message lists
 
 
 def unknown(name: str, value: object, allowed: Iterable[str]) -> str:
@@ -16,7 +19,8 @@ def unknown(name: str, value: object, allowed: Iterable[str]) -> str:
     allowed = list(map(str, allowed))
     near = difflib.get_close_matches(str(value), allowed, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{name} is {value!r}{hint}: give one of {', '.join(allowed)}"
+    more = ", ..." if len(allowed) > MOST_NAMED else ""
+    return f"{name} is {value!r}{hint}: give one of {', '.join(allowed[:MOST_NAMED])}{more}"
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> None:
@@ -30,7 +34,7 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> None:
 
 def number(
     name: str,
-    value: object,
+    value: Any,
     *,
     above: float | None = None,
     least: float | None = None,
@@ -70,7 +74,7 @@ def count(name: str, value: object, least: int = 1, most: int | None = None) -> 
     number(name, value, least=least, most=most, whole=True)
 
 
-def unit(name: str, values) -> None:
+def unit(name: str, values: Any) -> None:
     """Refuse an array or tensor with values outside [0, 1]; NaN lies outside.
 
     >>> unit("mask", np.array([0.0, 1.0]))
@@ -79,7 +83,7 @@ def unit(name: str, values) -> None:
         raise ValueError(f"{name} has values outside [0, 1]: scale or clip them first")
 
 
-def shape(name: str, array, wanted: str, good: bool) -> None:
+def shape(name: str, array: Any, wanted: str, good: bool) -> None:
     """Refuse an array or tensor whose shape or type is not good.
 
     wanted: what to give, in words.

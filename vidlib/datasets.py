@@ -1,6 +1,6 @@
-"""The data sets by name: who reads them and, of the rendered ones, who renders and who judges.
+"""The data sets by name: what reads each, and what renders and judges the rendered ones.
 
-Functions are named, not imported: a stage depends on the code of its own data set alone.
+Functions are named, not imported: a stage depends on the code of its own data set only.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class DataSet:
 
     reader, renderer, observer: functions as "module:name"; only rendered sets have the last two.
     original: which of the paper's data sets it is like, "something" or "kth": profiles differ.
-    sized: whether `render_size` says how large it is rendered. kind: which of the renderer's sets
-    this is, where it has several. classes: how many, where it is rendered. mirrored: whether
-    classes come in pairs that only direction tells apart. most: clips of a class that it can have,
-    in training and in validation. how_to_get: of an original the sentence, named "module:name",
-    that says where its files come from.
+    sized: whether `render_size` sets its size. kind: which of the renderer's sets it is, if that
+    has several. classes: their number, if it is rendered. mirrored: whether classes come in pairs
+    that only direction tells apart. most: the most clips of a class that it can have, in training
+    and in validation. how_to_get: of an original, the name ("module:name") of the sentence that
+    says where its files come from.
     """
 
     reader: str

@@ -1,4 +1,4 @@
-"""The processes of one run, as torchrun or Slurm's srun start them: which one of how many."""
+"""The processes of one run, as torchrun or Slurm's srun start them: how many, and which is this."""
 
 import atexit
 import datetime
@@ -8,7 +8,7 @@ import os
 import torch
 import torch.distributed as dist
 
-FOREVER = datetime.timedelta(days=30)  # others wait while the first prepares; launchers end them
+FOREVER = datetime.timedelta(days=30)  # the others wait while the first prepares
 
 
 def _by_torchrun() -> bool:
@@ -16,26 +16,26 @@ def _by_torchrun() -> bool:
 
 
 def world_size() -> int:
-    """Return how many processes share this run; 1 for one that was started by itself."""
+    """Return how many processes share this run; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE" if _by_torchrun() else "SLURM_STEP_NUM_TASKS", 1))
 
 
 def rank() -> int:
-    """Return the number of this process among them, the first being 0."""
+    """Return the number of this process, from 0."""
     return int(os.environ.get("RANK" if _by_torchrun() else "SLURM_PROCID", 0)) * (world_size() > 1)
 
 
 def nodes() -> int:
-    """Return over how many machines they are spread, evenly."""
+    """Return on how many machines they run, equally many on each."""
     if _by_torchrun():
         return world_size() // int(os.environ["LOCAL_WORLD_SIZE"])
     return int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
 
 
 def broadcast(value):
-    """Return the first process's value in every process; all have to call it, in the same order.
+    """Return the first process's value in every process; all must call this, in the same order.
 
-    They wait here for the first, as long as it takes. Raises RuntimeError where that one stops.
+    They wait for the first as long as it takes. Raises RuntimeError if it stops.
     """
     if world_size() == 1:
         return value
@@ -46,7 +46,7 @@ def broadcast(value):
         dist.broadcast_object_list(values, group=_waiting())
     except RuntimeError as error:
         raise RuntimeError(
-            f"process {rank()} waited for another that stopped; what that one says tells why"
+            f"process {rank()} waited for another one, which stopped: see its own error"
         ) from error
     return values[0]
 
@@ -61,7 +61,7 @@ def _join() -> None:
 
 @functools.cache
 def _waiting() -> dist.ProcessGroup:
-    """Return all processes as a group of its own: in training none is waited for so long."""
+    """Return a group of all processes with a longer timeout than training has."""
     return dist.new_group(backend="gloo", timeout=FOREVER)
 
 
@@ -72,9 +72,7 @@ def _name_as_torchrun_does() -> None:
     first = SLURMEnvironment.resolve_root_node_address(
         slurm.get("SLURM_STEP_NODELIST", "127.0.0.1")
     )
-    port = (
-        15000 + int(slurm.get("SLURM_JOB_ID", 0)) % 10000
-    )  # known to all, others' jobs have others
+    port = 15000 + int(slurm.get("SLURM_JOB_ID", 0)) % 10000  # the same for all, by job
     os.environ.setdefault("MASTER_ADDR", first)
     os.environ.setdefault("MASTER_PORT", str(port))
     os.environ.update(

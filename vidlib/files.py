@@ -1,8 +1,8 @@
-"""The one way to write: aside, forced to the disk, then renamed into place.
+"""The one way to write a file: aside, synced to the disk, then renamed into place.
 
-Whatever stops a writer (an error, a full disk, a kill, a power cut), a path holds what it held
-before or the new content, whole. Once a call has returned, the new content survives a power cut.
-Files written one after another reach the disk in that order. Killed writers leave hidden files,
+If an error, a full disk, a kill or a power cut stops a writer, the path holds its old content or
+the new, complete. Once a call has returned, the new content survives a power cut. Files written one
+after another reach the disk in that order. Killed writers leave hidden files,
 .part-<8 hex digits>-<name>, which `sweep` removes.
 """
 
@@ -66,8 +66,8 @@ def publish(made: str | os.PathLike, target: str | os.PathLike) -> None:
         os.replace(made, target)
         sync(target.parent)
         return
-    for folder, _, _ in os.walk(made):
-        sync(folder)
+    for place, _, _ in os.walk(made):
+        sync(place)
     old = _hidden(target)
     try:
         if target.exists():  # no system replaces a folder that is not empty
@@ -146,7 +146,7 @@ def write_arrays(path: str | os.PathLike, /, **arrays: np.ndarray) -> None:
     (2, 16)
     """
     with aside(path) as part:
-        np.savez_compressed(part, **arrays)
+        np.savez_compressed(part, **arrays)  # type: ignore[arg-type]  # NumPy takes any names
 
 
 def sweep(folder: str | os.PathLike) -> None:

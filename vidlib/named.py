@@ -1,4 +1,4 @@
-"""Functions and texts named as "module:name", so that a table of them imports none of them."""
+"""Functions named as "module:name": a table of them imports none of them."""
 
 import importlib
 from collections.abc import Callable

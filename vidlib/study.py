@@ -1,8 +1,8 @@
 """What notebooks read: the results of a study, each made when it is first asked for.
 
-A result whose key is there is current (`vidlib.workflow.keys`); anything else is made, once,
-whoever asks: a notebook, the command line, Snakemake. A stage works in <key>.partial, where a
-killed one is taken up again.
+A result with the current key (`vidlib.workflow.keys`) is read; any other is made, once, whether a
+notebook, the command line or Snakemake asks. A stage works in <key>.partial; after a kill it
+resumes there.
 """
 
 import ast
@@ -35,7 +35,7 @@ from vidlib.workflow.keys import folder_hash, folder_state
 from vidlib.workflow.machine import measured
 from vidlib.workflow.runs import Runs
 
-IMPORTED = time.time()  # what vidlib's modules say later is not what this process runs
+IMPORTED = time.time()  # this process runs the modules as they were then
 
 
 class Study(Runs):
@@ -78,10 +78,10 @@ class Study(Runs):
         return Truth(self.files())
 
     def observe(self, clip_id: str, orders: np.ndarray | None = None) -> np.ndarray:
-        """Return which class an ideal observer sees in a clip's frames, re-ordered: (N,) int64.
+        """Return the class that an ideal observer sees in a clip's re-ordered frames: (N,) int64.
 
-        orders: (N, T) int, numbers of frames of the file; by default one, the frames as they are.
-        The observer says -1 where it sees no class. ValueError where the clips are not rendered.
+        orders: (N, T) int, frame numbers of the file; by default one, the frames as they are. -1
+        means no class. Raises ValueError if the clips are not rendered.
         """
         return function_of(DATASETS[self.dataset].observer)(self.truth.scene(clip_id), orders)
 
@@ -95,10 +95,10 @@ class Study(Runs):
         return dict(zip(known["label"].astype(int), known["label_name"], strict=True))
 
     def ensure(self, stage: str) -> Path:
-        """Return the folder of a stage's results, making them and what they need if need be.
+        """Return the folder of a stage's results; make them, and what they need, if necessary.
 
-        Of several processes that torchrun or Slurm started, all have to ask for the same. The first
-        decides what is to be made, makes it, and is waited for; they train together.
+        If torchrun or Slurm started several processes, all must ask for the same stage. The first
+        decides what to make and makes it while the others wait; they train together.
         """
         if stage == "files":
             return self.files()
@@ -115,7 +115,7 @@ class Study(Runs):
         partial = path.with_name(f"{path.name}.partial")
         partial.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f"{path.name}.lock")):
-            # It may have been made by another run while this one waited.
+            # Another run may have made it while this one waited.
             if broadcast(self.is_current(stage)):
                 return path
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
@@ -130,8 +130,8 @@ class Study(Runs):
         return path
 
     def _help(self, stage: str, inputs: dict[str, Path]) -> None:
-        """Train with the first process, and wait for it; what this one writes is thrown away."""
-        if broadcast(None):  # what the first process says at this point: whether it is there by now
+        """Train with the first process, and wait for it; discard what this process writes."""
+        if broadcast(None):  # the first process says whether the result is there by now
             return
         if self.stage(stage).together:
             with tempfile.TemporaryDirectory() as folder:
@@ -159,8 +159,8 @@ class Study(Runs):
     def _refuse_changed_files(self, stage: str) -> None:
         if folder_state(self.files()) != self.key("files"):
             raise RuntimeError(
-                f"files of {self.files()} changed since this process first looked at them, so the "
-                f"result of {stage} may not be theirs: start anew (restart the kernel)"
+                f"files in {self.files()} changed since this process first looked at them, so the "
+                f"result of {stage} may not be theirs: start again (restart the kernel)"
             )
 
     def _refuse_changed_code(self, stage: str) -> None:
@@ -171,7 +171,7 @@ class Study(Runs):
         if changed:
             raise RuntimeError(
                 f"{', '.join(changed)} changed after this process imported vidlib, so the result "
-                f"of {stage} would not be that of the code on disk: start anew (restart the kernel)"
+                f"of {stage} would not match the code on disk: start again (restart the kernel)"
             )
 
     def _write_provenance(self, stage: str, folder: Path, seconds: float) -> None:
@@ -190,8 +190,9 @@ class Study(Runs):
         write_text(folder / "provenance.json", json.dumps(record, indent=1))
 
     def provenance(self, stage: str) -> dict:
-        """Return how a stage's results were made, making them if need be."""
-        return json.loads((self.ensure(stage) / "provenance.json").read_text(encoding="utf-8"))
+        """Return how a stage's results were made; make them if necessary."""
+        self.ensure(stage)
+        return self.record(stage)
 
     def table(self, stage: str, name: str) -> pd.DataFrame:
         """Return a table of a stage's results."""
@@ -219,14 +220,19 @@ class Study(Runs):
 
 
 def injected() -> dict[str, object]:
-    """Return the parameters that papermill injected into the running notebook, if it did.
+    """Return the parameters that papermill injected into the running notebook, if any.
 
-    Papermill assigns whatever it is given, misspelt names included, in a cell of its own that
-    begins with "# Parameters"; reading that cell is how a wrong name is noticed.
+    Papermill assigns all that it is given, misspelt names included, in a cell that begins with
+    "# Parameters"; that cell is read to notice a wrong name.
+
+    >>> injected()
+    {}
     """
     ipython = sys.modules.get("IPython")  # in a notebook it is imported
     shell = ipython.get_ipython() if ipython else None
-    cells = shell.user_ns.get("In", []) if shell else []
+    if not shell:
+        return {}
+    cells = shell.user_ns.get("In", [])
     last = next((cell for cell in reversed(cells) if cell.startswith("# Parameters")), "")
     names = [
         node.targets[0].id
@@ -245,15 +251,17 @@ def open_study(
     runs: Path | None = None,
     data: Path | None = None,
 ) -> Study:
-    """Return the study of a data set at a profile; its parameters are all checked here.
+    """Return the study of a data set at a profile; all parameters are checked here.
 
     overrides: values for any fields of `vidlib.profiles.Profile`. In a notebook that papermill
-    runs, the parameters it injects count as overrides too, but for those of the notebook itself,
-    which ``besides`` names. runs: where results lie, by default what the environment variable
-    VIDLIB_RUNS says, or runs/ in the repository. data: where the folders of the original data sets
-    lie, something and kth, by default what VIDLIB_DATA says, or data/. Raises ValueError, before
-    any work, for an unknown name or an impossible value, and FileNotFoundError for an original data
-    set that is not there, saying how to get it.
+    runs, the parameters that it injects are overrides too, except the notebook's own, named by
+    ``besides``. runs: the folder of results, by default the environment variable VIDLIB_RUNS, or
+    runs/ in the repository. data: the folder of the original data sets, by default VIDLIB_DATA, or
+    data/. Raises ValueError, before any work, for an unknown name or an invalid value, and
+    FileNotFoundError, saying how to get it, for an original data set that is not there.
+
+    >>> open_study("something-mini", "quick", {"train_seed": 1}).name
+    'quick+train_seed=1'
     """
     own = {"dataset", "profile", "overrides", *besides}
     extra = {name: value for name, value in injected().items() if name not in own}

@@ -1,9 +1,9 @@
 """The study's two networks, and the controls beside them.
 
-The published pair differs in more than its way with time: capacity, head, geometry of its maps. A
-control changes one thing and what follows from it, which most often includes the number of
-parameters, so that a finding can be pinned on it. All are trained by the same loop, on the same
-clips, with the epochs and learning rate of their family.
+The two published networks differ not only in how they use time, but also in capacity, head and the
+geometry of their maps. A control changes one thing and what follows from it (often the number of
+parameters too), so that a finding can be traced to it. All are trained by the same loop, on the
+same clips, with the epochs and learning rate of their family.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ CLSTM_FIELDS = ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_dropou
 class Variant:
     """A network of the study, or a control.
 
-    family: "i3d" or "clstm". builder: the function, named "module:name", that says for a profile
-    and a number of classes how it is built. fields: those of the profile that this takes. differs:
-    in what it differs from its family's network, "" where it is that. start: the function that
-    makes it of its arguments, where that is not random numbers. compared: other families whose
-    networks it is measured by.
+    family: "i3d" or "clstm". builder: the function, named "module:name", that returns its arguments
+    for a profile and a number of classes. fields: the settings that this function reads. differs:
+    how it differs from its family's network, "" for that network itself. start: the function that
+    builds it, if it starts from other weights than random ones. compared: other families whose
+    networks its builder measures.
     """
 
     family: str
@@ -38,7 +38,7 @@ class Variant:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The modules of the networks that it is made of or measured by."""
+        """The modules of the networks that it consists of or is measured against."""
         return tuple(f"vidlib.models.{family}" for family in (self.family, *self.compared))
 
 

@@ -1,26 +1,25 @@
-"""Networks of any origin, asked about a video of one's own.
+"""Any network, asked about any video.
 
-A network is a name that `load_video_network` understands:
+`load_video_network` takes the name of a network:
 
-- one of the study's, such as ``i3d`` or ``clstm``, trained first if need be;
+- one of the study's, such as ``i3d`` or ``clstm``, which is trained first if need be;
 - ``kinetics``, I3D with DeepMind's weights for the 400 classes of Kinetics;
 - ``torchvision:r3d_18``, or any other of torchvision's video networks, with its own weights;
 - ``package.module:function``, where the function returns a `VideoNetwork`.
 
-All are tried out on one grey clip when they are loaded: what does not work, does not work at once.
+Each is tried on one grey clip when it is loaded, so that what does not work fails at once.
 """
 
-import difflib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidlib import check
 from vidlib.data.clips import to_network
 from vidlib.data.video import VideoError, decode_sequences, video_geometry
 from vidlib.explain.gradcam import channels_last, token_grid
@@ -29,7 +28,6 @@ from vidlib.explain.perturb import PERTURBATIONS, perturb, window_masks
 from vidlib.explain.scores import logits_of_clips, score_clips
 from vidlib.models.kinetics import kinetics_classes, load_kinetics_i3d
 from vidlib.models.store import best_device
-from vidlib.profiles import unknown
 from vidlib.variants import VARIANTS
 
 # A street, from above; see the README beside it.
@@ -37,12 +35,12 @@ STREET = Path(__file__).resolve().parents[1] / "notebooks/clips/street.webm"
 SPECS = (*VARIANTS, "kinetics", "torchvision:NAME", "package.module:function")
 
 
-def _whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _sides(value) -> bool:
-    return isinstance(value, Sequence) and len(value) == 2 and all(map(_whole, value))
+def _sides(name: str, value: object, least: tuple[int, int]) -> None:
+    """Refuse what is no height and width of at least these."""
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError(f"{name} is {value!r}: give height and width")
+    for side, smallest in zip(value, least, strict=True):
+        check.count(name, side, smallest)
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,14 @@ class VideoNetwork:
     """A network with all that it takes to ask it about a video.
 
     network: an nn.Module, clips (B, 3, T, H, W) float32 to logits (B, K). frames: T, spread over
-    the video. size: (H, W). resize: what pictures are resized to before their middle, of ``size``,
-    is cut out: (height, width), or the length of the shorter side, which keeps their shape; by
-    default ``size``, which squashes them and cuts nothing off. mean, std: of each channel, in RGB
-    of 0 to 1; by default values come to lie in [-1, 1]. classes: the names of the K classes, by
-    default their numbers. layer: the module of the network that Grad-CAM explains, as `grad_cam`
-    takes it, and ``reshape`` for what it returns; without a layer, by default the network's
-    ``gradcam_layer``, there is no Grad-CAM.
+    the video. size: (H, W) of a clip. resize: the size of the pictures before their centre is
+    cropped to ``size``: (height, width), or the length of the shorter side, which keeps their
+    shape; by default ``size``, which may squash them and crops nothing. mean, std: of each channel,
+    in RGB from 0 to 1; by default values lie in [-1, 1]. classes: the names of the K classes, by
+    default their numbers. layer, reshape: as `grad_cam` takes them, by default the network's
+    ``gradcam_layer``; without a layer there is no Grad-CAM.
 
-    ValueError, naming the field, for what cannot be.
+    Raises ValueError, naming the field, for invalid values.
     """
 
     network: nn.Module
@@ -75,30 +72,28 @@ class VideoNetwork:
         """Check every field."""
         if not isinstance(self.network, nn.Module):
             raise ValueError(f"network is a {type(self.network).__name__}: give an nn.Module")
-        if not _whole(self.frames) or self.frames < 2:
-            raise ValueError(f"frames is {self.frames!r}: give a whole number of at least 2")
-        if not _sides(self.size):
-            raise ValueError(f"size is {self.size!r}: give height and width, whole and at least 1")
-        resize = self.resize
-        if resize is None:
-            object.__setattr__(self, "resize", self.size)
-        elif not (_whole(resize) and resize >= max(self.size)) and not (
-            _sides(resize) and resize[0] >= self.size[0] and resize[1] >= self.size[1]
-        ):
-            raise ValueError(
-                f"resize is {resize!r}: give height and width, or the shorter side, not below the "
-                f"size of {self.size}, which is cut out of it"
-            )
-        for name in ("mean", "std"):
-            values = getattr(self, name)
-            if len(values) != 3 or not all(isinstance(value, Real) for value in values):
-                raise ValueError(f"{name} is {values!r}: give three numbers, for R, G and B of 0-1")
-        if min(self.std) <= 0:
-            raise ValueError(f"std is {self.std!r}: all three must be above 0")
+        check.count("frames", self.frames, 2)
+        _sides("size", self.size, (1, 1))
+        if isinstance(self.resize, Sequence):
+            _sides("resize", self.resize, self.size)
+        elif self.resize is not None:
+            check.count("resize", self.resize, max(self.size))
+        for name, above in (("mean", None), ("std", 0)):
+            if len(values := getattr(self, name)) != 3:
+                raise ValueError(f"{name} is {values!r}: give three numbers, for R, G and B")
+            for value in values:
+                check.number(name, value, above=above)
         if self.layer is None:
             object.__setattr__(self, "layer", getattr(self.network, "gradcam_layer", None))
         elif all(module is not self.layer for module in self.network.modules()):
             raise ValueError("layer is no module of the network: give one of network.modules()")
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size to which pictures of this height and width are resized."""
+        if isinstance(self.resize, int):
+            scale = self.resize / min(height, width)
+            return round(height * scale), round(width * scale)
+        return self.resize or self.size
 
     def clip(self, frames: np.ndarray) -> Tensor:
         """Turn frames (T, H, W, 3) uint8 RGB into what the network takes, (1, 3, T, H, W)."""
@@ -107,19 +102,25 @@ class VideoNetwork:
 
 
 def check_video(path: Path) -> None:
-    """Raise `VideoError`, saying why, unless a file is a video; nothing else is done."""
+    """Raise `VideoError`, saying why, unless a file is a video.
+
+    >>> check_video(STREET)
+    """
     video_geometry(Path(path))
 
 
 def read_frames(
     path: Path, network: VideoNetwork, start: int = 0, stop: int | None = None
 ) -> np.ndarray:
-    """Return what a network is to see of a video: (frames, *size, 3) uint8 RGB, upright.
+    """Return the frames of a video that a network sees: (frames, *size, 3) uint8 RGB, upright.
 
-    Its frames are spread over the whole video, or over those from ``start`` to before ``stop``;
-    where there are fewer, some come twice. Pictures are resized, by area, and cut as the network
-    wants them. Raises `VideoError` for a file that cannot be read, and ValueError for a stretch
-    that is none.
+    They are spread over the whole video, or over the frames from ``start`` to before ``stop``; a
+    short video repeats some. Pictures are resized by area and cropped as the network asks. Raises
+    `VideoError` for an unreadable file, and ValueError for an empty or reversed range.
+
+    >>> network = VideoNetwork(nn.Flatten(), frames=4, size=(24, 32))
+    >>> read_frames(STREET, network).shape
+    (4, 24, 32, 3)
     """
     height, width, turns = video_geometry(path)
     if (start, stop) != (0, None) and not (stop and 0 <= start < stop - 1):
@@ -127,13 +128,10 @@ def read_frames(
             f"start is {start} and stop is {stop}: give both, numbers of frames from 0 on, at "
             "least two frames apart"
         )
-    size = network.resize
-    if isinstance(size, int):
-        scale = size / min(height, width)
-        size = (round(height * scale), round(width * scale))
+    size = network.resized(height, width)
     stored = size[::-1] if turns % 2 else size
     (video,) = decode_sequences(Path(path), [(start, stop)], network.frames, stored)
-    if video.reason:
+    if video.frames is None:
         raise VideoError(video.reason)
     upright = np.rot90(video.frames, turns, axes=(1, 2))
     top, left = (round((a - b) / 2) for a, b in zip(size, network.size, strict=True))
@@ -144,10 +142,13 @@ def read_frames(
 def load_video_network(spec: str, study, *, frames: int | None = None) -> VideoNetwork:
     """Return a network by its name, tried out, on the best device and with names for its classes.
 
-    study: whose networks are meant by names such as ``i3d``. frames: how many it is to see, where
-    it can take another number than its usual. Raises ValueError, one sentence, for a name that
-    means nothing and for a network that does not do what it has to, and FileNotFoundError for
-    weights that are neither here nor to be had.
+    study: the study whose networks have names such as ``i3d``. frames: how many it sees, if not its
+    usual number. Raises ValueError, one sentence, for an unknown name and for a network that does
+    not return logits, and FileNotFoundError for weights that are not there and cannot be fetched.
+
+    >>> load_video_network("r3d", study=None)
+    Traceback (most recent call last):
+    ValueError: model is 'r3d' (did you mean 'i3d'?): give one of i3d, clstm, i3d-causal, ...
     """
     kind, _, name = str(spec).partition(":")  # papermill makes numbers of what looks so
     if spec in VARIANTS:
@@ -159,7 +160,7 @@ def load_video_network(spec: str, study, *, frames: int | None = None) -> VideoN
     elif name:
         loaded = _imported(spec)
     else:
-        raise ValueError(unknown("model", spec, SPECS))
+        raise ValueError(check.unknown("model", spec, SPECS))
     if frames is not None:
         loaded = replace(loaded, frames=frames)
     loaded.network.to(best_device()).eval()
@@ -170,37 +171,40 @@ def class_number(network: VideoNetwork, target: int | str | None) -> int | None:
     """Return the number of a class given by number or name; None, for the guess, stays None.
 
     Raises ValueError for a class that the network does not have.
+
+    >>> network = VideoNetwork(nn.Flatten(), frames=4, size=(24, 32), classes=["left", "right"])
+    >>> class_number(network, "right")
+    1
     """
-    count = len(network.classes)
     if isinstance(target, str):
-        if target not in network.classes:
-            near = difflib.get_close_matches(target, network.classes, n=3)
-            hint = f"; near are {', '.join(map(repr, near))}" if near else ""
-            raise ValueError(
-                f"target is {target!r}: none of the {count} classes is so called{hint}"
-            )
+        check.one_of("target", target, network.classes)
         return list(network.classes).index(target)
-    if target is not None and (not isinstance(target, int) or not 0 <= target < count):
-        raise ValueError(
-            f"target is {target!r}: give a number from 0 to {count - 1}, or the name of a class"
-        )
+    if target is not None:
+        check.count("target", target, 0, len(network.classes) - 1)
     return target
 
 
 def perturbation_called(name: str) -> Perturbation:
-    """Return a perturbation by name; ValueError, naming those that there are, for another."""
-    if name not in PERTURBATIONS:
-        raise ValueError(unknown("perturbation", name, PERTURBATIONS))
+    """Return a perturbation by name; ValueError for an unknown one.
+
+    >>> perturbation_called("freeze").__name__
+    'freeze'
+    """
+    check.one_of("perturbation", name, PERTURBATIONS)
     return PERTURBATIONS[name]
 
 
-def stretch_scores(
+def window_scores(
     network: nn.Module, clip: Tensor, target: int, length: int, perturbation: Perturbation
 ) -> Tensor:
-    """Return what is left of a class's score when so many frames in a row are perturbed.
+    """Return the score of a class when each window of this length is perturbed.
 
-    clip (1, 3, T, H, W); the scores (T - length + 1,) are by the first of the frames. They say
-    whether a mask of that length lies where it matters, or whether any would have done.
+    clip: (1, 3, T, H, W). Returns (T - length + 1,), by the first frame of the window: whether a
+    mask of that length lies where it matters, or whether any window would have done.
+
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 4 * 4, 2))
+    >>> window_scores(network, torch.rand(1, 3, 8, 4, 4), 0, 3, PERTURBATIONS["freeze"]).shape
+    torch.Size([6])
     """
     frames = clip.shape[2]
     first = torch.arange(frames - length + 1, device=clip.device)
@@ -238,16 +242,14 @@ TORCHVISION = {
 def _of_torchvision(name: str) -> VideoNetwork:
     from torchvision.models import get_model, get_model_weights, list_models, video
 
-    names = list_models(module=video)
-    if name not in names:
-        raise ValueError(unknown("torchvision video network", name, names))
+    check.one_of("torchvision video network", name, list_models(module=video))
     weights = get_model_weights(name).DEFAULT
     try:
         network = get_model(name, weights=weights)
     except (OSError, RuntimeError) as error:  # RuntimeError: another file than was published
         raise FileNotFoundError(
-            f"the weights of torchvision:{name} cannot be had ({error}): fetch {weights.url} and "
-            f"put it into {torch.hub.get_dir()}/checkpoints"
+            f"cannot fetch the weights of torchvision:{name} ({error}): download {weights.url} "
+            f"into {torch.hub.get_dir()}/checkpoints"
         ) from error
     layer, reshape, frames = TORCHVISION[type(network).__name__]
     shown = weights.transforms()
@@ -270,37 +272,34 @@ def _imported(spec: str) -> VideoNetwork:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"model is {spec!r}, which cannot be imported ({error}): name a function as "
-            "package.module:function, of a package that is installed or lies in the folder that "
-            "the notebook runs in"
+            f"model is {spec!r}, which cannot be imported ({error}): give package.module:function, "
+            "of a package that is installed or lies in the working folder"
         ) from error
     if not callable(function):
         raise ValueError(f"{spec} is a {type(function).__name__}: name a function")
     loaded = function()
     if not isinstance(loaded, VideoNetwork):
-        raise ValueError(
-            f"{spec} returned a {type(loaded).__name__}: it has to return a VideoNetwork"
-        )
+        raise ValueError(f"{spec} returned a {type(loaded).__name__}: return a VideoNetwork")
     return loaded
 
 
 def _try_out(spec: str, loaded: VideoNetwork) -> int:
-    """Return the number of classes that a network tells apart in a grey clip."""
+    """Return how many classes a network has, by its logits of a grey clip."""
     clip = loaded.clip(np.full((loaded.frames, *loaded.size, 3), 128, np.uint8))
     try:
         logits = logits_of_clips(loaded.network, clip)
     except Exception as error:  # what a network of unknown origin raises is anything
         raise ValueError(
-            f"{spec} cannot be asked: of a clip {tuple(clip.shape)} it makes no logits (B, K) "
-            f"({error}); see that its frames and size are what it takes"
+            f"{spec} returns no logits (B, K) for a clip {tuple(clip.shape)} ({error}): check its "
+            "frames and size"
         ) from error
     if logits.shape[1] < 2:
-        raise ValueError(f"{spec} has one class: there is nothing that it tells apart")
+        raise ValueError(f"{spec} has one class: give a network with two or more")
     return logits.shape[1]
 
 
 def _named(spec: str, loaded: VideoNetwork, count: int) -> tuple[str, ...]:
     names = tuple(loaded.classes) or tuple(f"class {k}" for k in range(count))
     if len(names) != count:
-        raise ValueError(f"{spec} names {len(names)} classes and has logits for {count}: name each")
+        raise ValueError(f"{spec} names {len(names)} classes and has {count} logits: name each")
     return names

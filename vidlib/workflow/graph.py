@@ -1,14 +1,16 @@
-"""The stages of the study: what each reads, which settings it sees, on which code it depends.
+"""The stages of the study: what each reads, which settings it sees, which code it depends on.
 
-This table is all that plans need: it imports no stage, so that reading it takes milliseconds.
+Plans need no more than this table. It imports no stage, so reading it takes milliseconds.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from vidlib.datasets import DATASETS
 from vidlib.named import module_of
 from vidlib.variants import STUDIED, VARIANTS
 
+Fields = tuple[str, ...]
 RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay")  # of each family
 
 
@@ -16,19 +18,19 @@ RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay")  # of each fa
 class Stage:
     """One step of the study.
 
-    module: whose function `run` makes it. fields: those of the profile that it uses; it sees no
-    others. upstream: stages whose results it reads; "files" is the data set itself, rendered or the
-    original. options: further arguments of `run`; functions among them are named "module:name".
-    modules: those of vidlib that count as its code beside what these import. control: whether it is
-    of a control, which nothing else waits for. together: whether all processes of a run make it, of
-    which the first one's results count; others, the first makes.
+    module: its function `run` makes the result. fields: the settings of the profile that it sees.
+    upstream: the stages whose results it reads; "files" stands for the data set itself. options:
+    further arguments of `run`; functions are named "module:name". modules: further modules that
+    count as its code. control: whether it belongs to a control, for which nothing else waits.
+    together: whether all processes of a run make it, and the first one's results count; otherwise
+    the first process makes it alone.
     """
 
     module: str
-    fields: tuple[str, ...]
-    upstream: tuple[str, ...] = ()
+    fields: Fields
+    upstream: Fields = ()
     options: dict[str, object] = field(default_factory=dict)
-    modules: tuple[str, ...] = ()
+    modules: Fields = ()
     control: bool = False
     together: bool = False
 
@@ -47,14 +49,14 @@ def stages_of(dataset: str) -> dict[str, Stage]:
     """
     one, stages = DATASETS[dataset], {}
 
-    def add(name: str, fields: tuple[str, ...], upstream: tuple[str, ...] = (), **more) -> None:
+    def add(name: str, fields: Fields, upstream: Fields = (), **more: Any) -> None:
         module = f"vidlib.stages.{name.partition('-')[0]}"
         stages[name] = Stage(module, fields, upstream, **more)
 
     if one.rendered:
-        fields = ("train_clips", "validation_clips", "data_seed")
+        sized = ("render_size",) if one.sized else ()
         options = {"renderer": one.renderer, **({"kind": one.kind} if one.kind else {})}
-        add("render", (*fields, "render_size") if one.sized else fields, options=options)
+        add("render", ("train_clips", "validation_clips", "data_seed", *sized), options=options)
     add("prepare", ("frames", "size"), ("files",), options={"reader": one.reader})
     judge = {"observer": one.observer} if one.rendered else {}
     if one.rendered:
@@ -62,8 +64,8 @@ def stages_of(dataset: str) -> dict[str, Stage]:
     if one.mirrored:
         add("leakage", ("gate_epochs", "gate_batch_size", "gate_lr", "train_seed"), ("prepare",))
     if one.planted:
-        fields = ("cue_epochs", "gate_batch_size", "gate_lr", "train_seed")
-        add("intervene", fields, ("files", "prepare"))
+        gate = ("cue_epochs", "gate_batch_size", "gate_lr", "train_seed")
+        add("intervene", gate, ("files", "prepare"))
     chosen = ("mask_l1", "mask_tv", "explained_clips", "data_seed")
     found = ("mask_method", "mask_iterations", "mask_lr")
     for name, variant in VARIANTS.items():
@@ -86,8 +88,12 @@ def stages_of(dataset: str) -> dict[str, Stage]:
         explained = ("files", *trained)
         add(f"explain-{name}", (*chosen, *found), explained, options=judged, control=control)
         if not control:
-            fields = (*chosen, "mask_iterations", "searched_clips")
-            add(f"search-{name}", fields, trained, options=own)
+            add(
+                f"search-{name}",
+                (*chosen, "mask_iterations", "searched_clips"),
+                trained,
+                options=own,
+            )
             searched = (*explained, f"search-{name}")
             add(f"rivals-{name}", (*chosen, *found), searched, options=judged)
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)

@@ -1,11 +1,11 @@
-"""All that the book is made of, as jobs: stages, pages and the book itself, each with its key.
+"""Everything that the book is made of, as jobs: stages, pages and the book, each with its key.
 
-A job is current where its record holds the key computed now; Snakemake runs the others. Its needs
-are the jobs whose results it reads, no more: what does not need each other can run side by side.
+A job is current if its record holds the key computed now; Snakemake runs the others. A job needs
+the jobs whose results it reads, and no others, so that independent jobs can run side by side.
 
-The header of a page lists, under `vidlib: stages`, the stages that it reads: names as in
-"explain-i3d", those of a set beside the page's own as in "kth-mini/explain-i3d", or "all". Under
-`vidlib: files` it lists files and folders of the repository that it reads.
+A page's header lists the stages that it reads under `vidlib: stages`: "explain-i3d", or
+"kth-mini/explain-i3d" for another data set than the page's own, or "all". Under `vidlib: files` it
+lists the files and folders of the repository that it reads.
 """
 
 import ast
@@ -27,10 +27,10 @@ from vidlib.workflow.runs import Runs
 PAGE_LIBRARIES = ("plotly", "papermill", "jupytext", "ipywidgets", "anywidget", "pillow")
 BOOK_LIBRARIES = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "plotly")
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.M | re.S)
-# What a run over seeds repeats.
+# The stages that a run over seeds repeats.
 SEEDED = [f"{step}-{net}" for step in ("train", "evaluate", "explain") for net in STUDIED]
 TINY = ("smoke",)  # profiles whose stages take longer to start than to run: one core each
-SIDE_BY_SIDE = ("clstm",)  # networks of which two jobs on a core each are done before one by one
+SIDE_BY_SIDE = ("clstm",)  # networks that train faster two at a time, on one core each
 RUNNER, BUILDER = "book/execute.py", "book/build.py"
 
 
@@ -38,9 +38,10 @@ RUNNER, BUILDER = "book/execute.py", "book/build.py"
 class Job:
     """One thing to make.
 
-    key: of all that it depends on. record: the JSON file that holds the key once it is made. needs:
-    keys of the jobs whose results it reads. command: makes it, in a shell at the repository's
-    root. whole: whether it uses every core, or one. parameters: of a stage, the settings it sees.
+    key: of everything that it depends on. record: the JSON file that holds the key once the job is
+    done. needs: keys of the jobs whose results it reads. command: does the job, in a shell at the
+    repository's root. whole: whether it uses every core, or one. parameters: of a stage, the
+    settings that it sees.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Job:
 
     @property
     def current(self) -> bool:
-        """Whether what it makes is there, made of what is there now."""
+        """Whether its result is there and up to date."""
         try:
             return json.loads(self.record.read_text(encoding="utf-8"))["key"] == self.key
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -115,7 +116,7 @@ def _has_code(path: Path) -> bool:
 
 
 def flags_of(runs: Runs) -> str:
-    """Return the options of the command line that mean a study."""
+    """Return the command line's options for a study."""
     settings = [f"--set={name}={value}" for name, value in runs.overrides.items()]
     return shlex.join(["--dataset", runs.dataset, "--profile", runs.profile_name, *settings])
 
@@ -123,9 +124,9 @@ def flags_of(runs: Runs) -> str:
 def stage_jobs(
     runs: Runs, wanted: list[str], one_core: Callable[[str], bool] = lambda stage: False
 ) -> dict[str, Job]:
-    """Return the jobs of some stages of a study and of all that these need, by their keys.
+    """Return the jobs of some stages of a study, and of all that these need, by their keys.
 
-    one_core: whether a stage is to use one core; those that render and decode never do.
+    one_core: tells which stages use one core; rendering and decoding always use all.
     """
     found: dict[str, Job] = {}
 
@@ -152,7 +153,8 @@ def _page_job(
     name: str, page: Page, runs: Runs, given: dict, build: Path
 ) -> tuple[Job, dict[str, Job]]:
     """Return the job of a page, and those of the stages that it reads."""
-    code, read, direct = runs.code, {}, []
+    code, direct = runs.code, []
+    read: dict[str, Job] = {}
     for study, stage in page.reads(runs):
         read |= stage_jobs(study, [stage], lambda _: runs.profile_name in TINY)
         direct.append(study.key(stage))
@@ -216,10 +218,9 @@ def book_jobs(runs: Runs, build: Path) -> dict[str, Job]:
 def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
     """Return the jobs of what the book reads but does not make: both networks at many seeds.
 
-    They train from seeds 0 to `seeds` - 1, on the same clips. Those of `SIDE_BY_SIDE` take one core
-    each, so that as many run at once as there are (`benchmarks/threads.py` says why). The last of a
-    data set, "results/...", writes its tables. Where the data set is something-mini, the same on
-    kth-mini.
+    The networks train from seeds 0 to `seeds` - 1 on the same clips; those of `SIDE_BY_SIDE` on one
+    core each (`benchmarks/threads.py` says why). A data set's last job, "results/...", writes its
+    tables. With something-mini come the same jobs on kth-mini.
     """
 
     def one_core(stage: str) -> bool:

@@ -1,15 +1,14 @@
-"""What is current: every result carries the key of all that it was made from.
+"""Which results are current: each carries the key of everything it was made from.
 
-A key is the SHA-256 of what a result depends on: the code that made it, the values it was given,
-the versions of libraries, and the keys of the results it reads. A result whose key is the one
-computed now is current; anything else is made again. Stages, executed pages and the built book all
-use this one notion, whoever asks: a notebook, the command line or Snakemake.
+A key is the SHA-256 of what a result depends on: its code, its settings, the versions of libraries,
+and the keys of the results that it reads. A result is current if its key is the one computed now;
+otherwise it is made again. Stages, pages and the book follow this one rule, and so do notebooks,
+the command line and Snakemake.
 
-Code counts by module: the entry modules of a result and all modules of vidlib that these import, at
-any depth. Comments, layout and docstrings do not count. A script in the folder web beside a module
-counts by its bytes where the module names it. The `__init__` of a package holds
-re-exports alone and does not count: a name imported from a package stands for the module that it
-comes from.
+Code counts by module: a result's entry modules and every module of vidlib that they import, at any
+depth. Comments, layout and docstrings do not count. A script in the folder `web` beside a module
+counts if the module names it. A package's `__init__` holds re-exports only and does not count: a
+name imported from a package stands for the module that defines it.
 """
 
 import ast
@@ -26,7 +25,7 @@ RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headle
 
 
 class Code:
-    """The code of vidlib, read once: what each module means, and what it imports.
+    """The code of vidlib, read once: a hash of each module, and what it imports.
 
     root: the folder that holds the folder vidlib.
     """
@@ -37,9 +36,9 @@ class Code:
         self._exports: dict[str, dict[str, str]] = {}
 
     def closure(self, entries: Iterable[str]) -> dict[str, str]:
-        """Return a hash per module, or file beside one, that these modules depend on.
+        """Return a hash of each module and script that these modules depend on.
 
-        entries: names of modules. What lies outside vidlib counts by its version, not here.
+        entries: names of modules. Code outside vidlib counts by its version, not here.
 
         >>> list(Code().closure(["vidlib.datasets", "vidlib.stages.render"]))
         ['vidlib.datasets', 'vidlib.named', 'vidlib.stages.render']
@@ -94,7 +93,7 @@ class Code:
             found = {}
             if package != "vidlib" and path.is_file():
                 for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                    if isinstance(node, ast.ImportFrom):
+                    if isinstance(node, ast.ImportFrom) and node.module:
                         for name in (alias.name for alias in node.names):
                             inner = f"{node.module}.{name}"
                             found[name] = inner if self._file(inner) else node.module
@@ -103,18 +102,17 @@ class Code:
 
     def _imports(self, tree: ast.AST) -> set[str]:
         """Return the modules of vidlib that code imports, wherever in it."""
-        found = set()
+        found: set[str] = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                found |= {a.name for a in node.names if a.name.split(".")[0] == "vidlib"}
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vidlib":
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names, exported = [a.name for a in node.names], self._exported(node.module)
                 if self._file(node.module):
                     found.add(node.module)
-                    continue
-                exported = self._exported(node.module)
-                for name in (alias.name for alias in node.names):
-                    found.add(exported.get(name, f"{node.module}.{name}"))
-        return found
+                else:
+                    found |= {exported.get(name, f"{node.module}.{name}") for name in names}
+        return {module for module in found if module.split(".")[0] == "vidlib"}
 
 
 def _meaning(path: Path) -> ast.Module:
@@ -173,7 +171,7 @@ def folder_hash(folder: Path) -> str:
 
 
 def folder_state(folder: Path) -> str:
-    """Return one hash of a folder's place and its files' names, sizes and dates; links count.
+    """Return one hash of a folder's place and its files' names, sizes and dates, links followed.
 
     Files that are being fetched, locked or written (.part, .lock, .part-...) do not count.
     """

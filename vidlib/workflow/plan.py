@@ -1,8 +1,8 @@
 """What a run would take, before it starts: hours, memory and disk of every job.
 
-The figures are those that earlier runs of the same job measured on this kind of machine: at the
-same settings but for seeds, with as many threads, or else the nearest that there is. Nothing is
-guessed: a job that never ran has no figures, and the sums say how many these are.
+The figures come from earlier runs of the same job on this kind of machine, with the same settings
+apart from seeds and as many threads, or else from the nearest such run. Nothing is guessed: a job
+that never ran has no figures, and the sums say how many such jobs there are.
 """
 
 import json
@@ -18,7 +18,7 @@ SEEDS = ("data_seed", "train_seed")
 class Cost:
     """What one run of a job took: seconds, bytes of memory at its peak, bytes on the disk.
 
-    note: in what that run differed from the one planned, seeds apart; "" where in nothing.
+    note: how that run differed from the planned one, apart from seeds; "" if it did not.
     """
 
     seconds: float
@@ -28,9 +28,9 @@ class Cost:
 
 
 def cost_of(job: Job, cores: int) -> Cost | None:
-    """Return what a job like this one took on this kind of machine last; None if it never ran.
+    """Return what such a job last took on this kind of machine; None if it never ran.
 
-    cores: of this machine, which a job that uses every core has as threads.
+    cores: of this machine.
     """
     stage = job.parameters is not None
     folder = job.record.parent.parent if stage else job.record.parent
@@ -39,7 +39,7 @@ def cost_of(job: Job, cores: int) -> Cost | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("machine") != machine():
             continue
-        apart = _apart(record["parameters"], job.parameters) if stage else []
+        apart = _apart(record["parameters"], job.parameters) if job.parameters is not None else []
         threads = cores if job.whole else 1
         if stage and record["threads"] != threads:
             apart.append("threads")

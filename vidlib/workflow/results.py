@@ -1,8 +1,8 @@
 """Tables of runs over many training seeds: small files in git, each with how it was made.
 
 `results/<dataset>/<profile>/<stage>/<table>.parquet` holds a table of all seeds, with a column
-train_seed; `provenance.json` beside the stages says what made them. The book reads these and never
-makes them: `make extended` does.
+train_seed; `provenance.json` beside the stages says what made them. The book reads these tables;
+`make extended` makes them.
 """
 
 import json
@@ -21,11 +21,11 @@ PER_RUN = ("key", "data", "seconds", "threads", "processes", "peak_bytes", "disk
 
 
 def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> None:
-    """Write the tables of some stages of studies that differ in their training seed alone.
+    """Write the tables of some stages of studies that differ only in their training seed.
 
-    key: what the record of these results is current by. folder: what is replaced, two levels below
-    the folder of all results. Raises FileNotFoundError where a stage has not been made, ValueError
-    where the tables are larger than `MOST_BYTES`.
+    key: of these results, for their record. folder: is replaced; it lies two levels below the
+    folder of all results. Raises FileNotFoundError if a stage has not been made, ValueError if the
+    tables would be larger than `MOST_BYTES`.
     """
     told: dict[str, dict] = {}
     tables: dict[Path, pd.DataFrame] = {}
@@ -109,11 +109,11 @@ def table_of(
 
 
 def changed_since(record: dict, runs: Runs) -> dict[str, list[str]]:
-    """Return what changed since results were made: for each thing, the stages that it concerns.
+    """Return what changed since results were made: the stages concerned, by what changed.
 
-    record: as `record_of` returns it. runs: the study as it is now. What changed is a module, a
-    library, a setting or an option, of the stages with tables or of those they need; an empty
-    answer means that the same run would be made today.
+    record: as `record_of` returns it. runs: the study as it is now. A module, a library, a setting
+    or an option may have changed, of the stages with tables or of those they need. Empty if the
+    same run would be made today.
     """
     changed: dict[str, list[str]] = {}
     for stage, told in record["stages"].items():

@@ -1,18 +1,21 @@
 """The results of a study on disk: where each lies, whether it is current, how it was made.
 
-A stage's results lie in runs/<dataset>/<profile>/<stage>/<key> (`vidlib.workflow.keys`), and are
-there once their provenance.json is. Results of other settings or older code lie beside them,
-untouched. Nothing here makes a result: `vidlib.study` does.
+A stage's results are in runs/<dataset>/<profile>/<stage>/<key> (`vidlib.workflow.keys`), complete
+once their provenance.json is there. Results of other settings or older code stay beside them.
+Nothing here makes a result: `vidlib.study` does.
 """
 
 import json
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
+from vidlib import check
 from vidlib.datasets import DATASETS
 from vidlib.named import function_of
-from vidlib.profiles import overridden, resolve_profile, unknown
+from vidlib.profiles import overridden, resolve_profile
 from vidlib.workflow.graph import Stage, stages_of
 from vidlib.workflow.keys import ROOT, Code, folder_state, key_of, versions
 
@@ -23,11 +26,11 @@ class Runs:
     """The stages of one data set at one profile, and what is there of their results.
 
     dataset: a name in `vidlib.datasets.DATASETS`. profile: a name in `vidlib.profiles.PROFILES`.
-    overrides: values for any of its fields. runs: the folder of results, by default what the
-    environment variable VIDLIB_RUNS says, or runs/ in the repository. data: the folder of the
-    original data sets, by default what VIDLIB_DATA says, or data/. code: whose hashes count.
-    Raises ValueError, before any work, for an unknown name or an invalid value, and
-    FileNotFoundError for an original data set that is not there, saying how to get it.
+    overrides: values for any of its fields. runs: the folder of results, by default the environment
+    variable VIDLIB_RUNS, or runs/ in the repository. data: the folder of the original data sets, by
+    default VIDLIB_DATA, or data/. code: whose hashes count. Raises ValueError, before any work, for
+    an unknown name or an invalid value, and FileNotFoundError, saying how to get it, for an
+    original data set that is not there.
 
     >>> Runs("something-mini", "quick", {"train_seed": 1}).name
     'quick+train_seed=1'
@@ -42,8 +45,7 @@ class Runs:
         data: Path | None = None,
         code: Code = CODE,
     ):
-        if dataset not in DATASETS:
-            raise ValueError(unknown("dataset", dataset, DATASETS))
+        check.one_of("dataset", dataset, DATASETS)
         self.dataset = dataset
         self.stages = stages_of(dataset)
         self.rendered = DATASETS[dataset].rendered
@@ -68,29 +70,17 @@ class Runs:
         one, p = DATASETS[self.dataset], self.profile
         if not one.rendered:
             return
-        counts = {"train_clips": p.train_clips, "validation_clips": p.validation_clips}
-        for (name, clips), most in zip(counts.items(), one.most, strict=True):
-            if clips > most:
-                raise ValueError(
-                    f"{name} is {clips}, and {self.dataset} has at most {most} of a class: lower it"
-                )
-        if p.explained_clips > p.validation_clips:
-            raise ValueError(
-                f"explained_clips is {p.explained_clips}, but there are only {p.validation_clips} "
-                "validation clips of a class: explain fewer"
-            )
         clips = one.classes * p.train_clips
-        if p.batch_size > clips:
-            raise ValueError(
-                f"batch_size is {p.batch_size}, more than the {clips} training clips: lower it or "
-                "render more"
-            )
-        seen = 8 * clips if one.planted else 10 * p.train_clips if one.mirrored else None
-        if seen and p.gate_batch_size > seen:
-            raise ValueError(
-                f"gate_batch_size is {p.gate_batch_size}, more than the {seen} clips that it is "
-                "taken from: lower it or render more"
-            )
+        seen = 8 * clips if one.planted else 10 * p.train_clips if one.mirrored else math.inf
+        for name, most, why in (
+            ("train_clips", one.most[0], f"that {self.dataset} can have of a class"),
+            ("validation_clips", one.most[1], f"that {self.dataset} can have of a class"),
+            ("explained_clips", p.validation_clips, "validation clips of a class"),
+            ("batch_size", clips, "training clips"),
+            ("gate_batch_size", seen, "clips that it is taken from"),
+        ):
+            if (value := getattr(p, name)) > most:
+                raise ValueError(f"{name} is {value}, more than the {most} {why}: lower it")
 
     @property
     def main_stages(self) -> list[str]:
@@ -111,30 +101,29 @@ class Runs:
         ]
         return "+".join([self.profile_name, *words])
 
-    def beside(self, dataset: str):
+    def beside(self, dataset: str) -> Self:
         """Return the study of another data set at the same profile, with the same overrides.
 
-        Not with those that count clips: they are meant for this data set. Where the other set is
-        like another of the paper's, with the same seeds alone.
+        Overrides that count clips are dropped: they are meant for this data set. If the other set
+        is like the other one of the paper's, only the seeds are kept.
         """
         counts = {"train_clips", "validation_clips", "explained_clips", "batch_size"}
         alike = DATASETS[dataset].original == self.original
         kept = set(self.overrides) - counts if alike else {"data_seed", "train_seed"}
         return self._like(dataset, {name: v for name, v in self.overrides.items() if name in kept})
 
-    def with_seed(self, train_seed: int):
+    def with_seed(self, train_seed: int) -> Self:
         """Return the same study of networks trained from another seed, on the same clips."""
         return self._like(self.dataset, {**self.overrides, "train_seed": train_seed})
 
-    def _like(self, dataset: str, overrides: dict[str, object]):
+    def _like(self, dataset: str, overrides: dict[str, object]) -> Self:
         return type(self)(
             dataset, self.profile_name, overrides, self.runs, self.data, code=self.code
         )
 
     def stage(self, name: str) -> Stage:
         """Return a stage by its name; ValueError, naming those there are, for another."""
-        if name not in self.stages:
-            raise ValueError(unknown("stage", name, self.stages))
+        check.one_of("stage", name, self.stages)
         return self.stages[name]
 
     def ingredients(self, stage: str) -> dict:
@@ -164,12 +153,12 @@ class Runs:
         return self._keys[stage]
 
     def needs(self, stage: str) -> list[str]:
-        """Return the stages that a stage reads; that which renders, for the data set itself."""
+        """Return the stages that a stage reads; "render" for the data set itself."""
         files = ["render"] if self.rendered else []
         return [n for up in self.stage(stage).upstream for n in (files if up == "files" else [up])]
 
     def path(self, stage: str) -> Path:
-        """Return the folder of a stage's current results, whether they are there or not."""
+        """Return the folder of a stage's current results, which may not be there yet."""
         return self.runs / self.dataset / self.profile_name / stage / self.key(stage)[:12]
 
     def is_current(self, stage: str) -> bool:

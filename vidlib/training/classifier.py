@@ -1,0 +1,165 @@
+"""A network with its loss as Lightning trains it, and what each epoch begins and ends with."""
+
+import math
+import time
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+
+from vidlib.data.clips import Batch, to_network
+from vidlib.training.recipe import OPTIMIZERS, Recipe, TrainingError
+
+
+class Classifier(L.LightningModule):
+    """A network with cross-entropy, trained by a recipe.
+
+    history: a dict per finished epoch with epoch, loss and accuracy on both splits, learning_rate.
+    It travels in the checkpoint, so that a resumed run has the whole of it. Where several processes
+    share each batch, it is that of all their clips, and the same in each of them.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe):
+        super().__init__()
+        self.network, self.recipe = network, recipe
+        self.history: list[dict[str, float]] = []
+        self.lost: list[str] = []  # of the running epoch: why this process could not read clips
+        # Of the running epoch, all processes: sum of the losses, right answers, clips.
+        self.sums = {split: np.zeros(3) for split in ("train", "validation")}
+        self.clips_in_batch = 0  # of all processes
+
+    def _score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean loss and number of right answers of some clips."""
+        logits = self.network(to_network(batch.frames))
+        loss = nn.functional.cross_entropy(logits, batch.outputs)
+        return loss, (logits.argmax(1) == batch.outputs).sum()
+
+    def _count(self, split: str, loss: torch.Tensor, right: torch.Tensor, clips: int) -> np.ndarray:
+        """Add what all processes found in a batch to the epoch's sums, and return it."""
+        here = [loss.detach().float() * clips, right.float(), loss.new_tensor(clips).float()]
+        everywhere = self.trainer.strategy.reduce(torch.stack(here), reduce_op="sum")
+        found = np.array(everywhere.tolist())
+        self.sums[split] += found
+        return found
+
+    def training_step(self, batch: Batch, _) -> torch.Tensor | None:
+        """Return the loss of one batch; refuse to go on from one that is not finite."""
+        self.lost += batch.lost
+        clips, together = len(batch.frames), self.trainer.world_size
+        if not clips:
+            if together == 1:
+                return None
+            # Processes have to go through the network together: a black clip of no weight.
+            frames = batch.frames.new_zeros((1, *batch.frames.shape[1:]))
+            batch = batch._replace(frames=frames, outputs=batch.outputs.new_zeros(1))
+        loss, right = self._score(batch)
+        total, _, self.clips_in_batch = self._count("train", loss, right * (clips > 0), clips)
+        if not math.isfinite(total):  # in any process, and so all of them stop here
+            raise self._not_finite(f"the loss is {total / max(self.clips_in_batch, 1)}")
+        # The mean over the processes, which is what their gradients get, is that over all clips.
+        return loss * (clips * together / max(self.clips_in_batch, 1))
+
+    def on_after_backward(self) -> None:
+        """Let a batch of which no process could read a clip change nothing."""
+        if not self.clips_in_batch:
+            self.zero_grad(set_to_none=True)
+
+    def _not_finite(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what} in epoch {self.current_epoch}; the last checkpoint is kept: lower the "
+            f"learning rate (now at most {self.recipe.lr:g}) and start again"
+        )
+
+    def validation_step(self, batch: Batch, _) -> None:
+        """Score one batch of the validation split."""
+        self.lost += batch.lost
+        clips = len(batch.frames)
+        nothing = torch.zeros((), device=self.device)
+        self._count("validation", *(self._score(batch) if clips else (nothing, nothing)), clips)
+
+    def finish_epoch(self) -> dict[str, float]:
+        """Add the epoch to the history and return its row; `TrainingError` where it failed.
+
+        The network may have broken in the very last step, whose loss was still a number.
+        """
+        row: dict[str, float] = {"epoch": self.current_epoch}
+        for split, sums in self.sums.items():
+            loss, right, clips = sums.tolist()
+            if not clips:
+                reason = f", first: {self.lost[0]}" if self.lost else ""
+                raise TrainingError(f"no {split} clip could be read{reason}: mend or replace them")
+            row |= {f"{split}_loss": loss / clips, f"{split}_accuracy": right / clips}
+            self.sums[split] = np.zeros(3)
+        values = [v for v in self.network.state_dict().values() if v.is_floating_point()]
+        if not all(v.isfinite().all() for v in values):
+            raise self._not_finite("some weights are no longer finite")
+        if not math.isfinite(row["validation_loss"]):
+            raise self._not_finite(f"the validation loss is {row['validation_loss']}")
+        row["learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.history.append(row)
+        return row
+
+    def configure_optimizers(self):
+        """Return the recipe's optimizer, with one cycle over the whole training if it says so."""
+        r = self.recipe
+        own = {"momentum": r.momentum} if r.optimizer == "sgd" else {}
+        optimizer = OPTIMIZERS[r.optimizer](
+            self.network.parameters(), lr=r.lr, weight_decay=r.weight_decay, **own
+        )
+        if r.schedule != "one-cycle":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = OneCycleLR(optimizer, r.lr, steps, pct_start=0.2, cycle_momentum=not own)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def on_save_checkpoint(self, checkpoint) -> None:
+        """Keep the learning curves."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint) -> None:
+        """Restore the learning curves."""
+        self.history = checkpoint["history"]
+
+
+class Epochs(Callback):
+    """Starts each epoch from its number and the history alone: a resumed epoch is the same."""
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+
+    def on_train_epoch_start(self, trainer, module) -> None:
+        """Draw this epoch's random numbers, and set the rate that its history asks for."""
+        number = 1000 * self.recipe.seed + trainer.current_epoch
+        if trainer.global_rank:  # each process draws dropout of its own
+            # torch's generators on CPUs take 32 bits of a seed
+            number = int(np.random.SeedSequence([number, trainer.global_rank]).generate_state(1)[0])
+        torch.manual_seed(number)
+        if self.recipe.schedule == "plateau":
+            (optimizer,) = trainer.optimizers
+            for group in optimizer.param_groups:
+                group["lr"] = self.recipe.lr
+            plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+            for row in module.history:
+                plateau.step(row["validation_loss"])
+        self.begin = time.perf_counter()
+
+    def on_validation_start(self, trainer, module) -> None:
+        """Note how long the epoch trained."""
+        self.seconds = time.perf_counter() - self.begin
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        """Add the epoch to the history and print it in one line."""
+        seen = module.sums["train"][2]
+        row = module.finish_epoch()
+        shown = [name for name in row if name.endswith(("loss", "accuracy"))]
+        module.log_dict({name: row[name] for name in shown}, prog_bar=True, sync_dist=True)
+        if trainer.is_global_zero:
+            right = [f"{split} {row[f'{split}_accuracy']:.0%}, " for split in module.sums]
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: "
+            print(f"{epoch}{''.join(right)}{seen / self.seconds:.3g} clips/s", flush=True)
+        if lost := module.lost:
+            print(f"{len(lost)} clips could not be read, first: {lost[0]}", flush=True)
+            lost.clear()

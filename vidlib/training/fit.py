@@ -1,0 +1,183 @@
+"""Train a network on clips: batches, checkpoints, and one function that does it all."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import TorchCheckpointIO
+from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from torch import nn
+from torch.utils.data import DataLoader, Sampler
+
+from vidlib import distributed
+from vidlib.data.clips import Clips, batch_loader
+from vidlib.files import aside, sweep
+from vidlib.training.classifier import Classifier, Epochs
+from vidlib.training.recipe import Recipe, TrainingError
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+
+class _Shuffled(Sampler):
+    """A random order that depends on a number alone, however often it is asked for."""
+
+    def __init__(self, length: int, number: int):
+        self.length, self.number = length, number
+
+    def __iter__(self):
+        order = torch.Generator().manual_seed(self.number)
+        return iter(torch.randperm(self.length, generator=order).tolist())
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class _Batches(L.LightningDataModule):
+    """Both splits; the order of the training clips is drawn anew, by number, every epoch.
+
+    Every process has the same order, and takes its share of each batch: no clip twice, none added.
+    """
+
+    trainer: L.Trainer  # Lightning sets it before it asks for a loader
+
+    def __init__(self, train: Clips, validation: Clips, recipe: Recipe):
+        super().__init__()
+        self.train, self.validation, self.recipe = train, validation, recipe
+
+    def _loader(self, clips: Clips, **options) -> DataLoader:
+        trainer = self.trainer
+        share = trainer.global_rank, trainer.world_size
+        # Processes of one machine share the cores that they may use; not every system says which.
+        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+        cores = len(allowed(0))
+        workers = -(-cores // trainer.num_devices) if clips.frames.decoded else 0
+        return batch_loader(clips, self.recipe.batch_size, share=share, workers=workers, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        number = 1000 * self.recipe.seed + self.trainer.current_epoch
+        return self._loader(self.train, order=_Shuffled(len(self.train), number), drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.validation)
+
+
+class _Checkpoints(TorchCheckpointIO):
+    """Checkpoints that are whole or not there, and that run no code when they are read."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
+        # Lightning's own is written to the folder for temporary files, and moving it from there to
+        # another disk is copying it.
+        folder = Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        with aside(path) as part:
+            torch.save(checkpoint, part)
+
+    def load_checkpoint(self, path, map_location="cpu", weights_only=True) -> dict:
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint["state_dict"], checkpoint["optimizer_states"], checkpoint["history"]
+        except Exception as error:  # torch, zipfile and pickle have many for what is no checkpoint
+            raise TrainingError(
+                f"{path} is damaged, or no checkpoint of this training: delete it, and training "
+                "starts from the beginning"
+            ) from error
+        return checkpoint
+
+
+def fit(
+    network: nn.Module,
+    train: Clips,
+    validation: Clips,
+    folder: str | Path,
+    recipe: Recipe,
+    *,
+    together: bool = False,
+) -> list[dict[str, float]]:
+    """Train a network in place and return its learning curves, a dict per epoch.
+
+    Each epoch leaves a checkpoint, folder/last.ckpt; if there is one, training resumes from it and
+    ends, on a CPU, with the same weights as an uninterrupted run. together: whether all processes
+    that torchrun or Slurm started share each batch; then each of them calls this, and the first
+    one's folder counts. They see the same clips in the same steps as one process would and reach
+    its numbers within rounding, except for BatchNorm: on GPUs its statistics are of the whole batch
+    too, on CPUs of each process's share, and the first one's are kept.
+
+    Raises ValueError for fewer clips than a batch, no validation clips, or a batch that processes
+    cannot share evenly; `TrainingError` for a loss or weights that are not finite, where no clip
+    can be read, and for an unreadable checkpoint.
+
+    >>> import tempfile
+    >>> from vidlib.data import Clips, Frames
+    >>> import numpy as np, pandas as pd
+    >>> frames = np.zeros((4, 2, 16, 16, 3), np.uint8)
+    >>> index = pd.DataFrame({"label": [3, 5, 3, 5], "label_name": ["up", "down", "up", "down"]})
+    >>> clips = Clips(index, Frames(frames.__getitem__, np.arange(4), frames.shape[1:]), [3, 5])
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(1536, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     history = fit(network, clips, clips, folder, Recipe(1, 2, lr=0.1, seed=0))
+    epoch 1/1: train ...
+    >>> sorted(history[0])[:3]
+    ['epoch', 'learning_rate', 'train_accuracy']
+    """
+    several = distributed.world_size() if together else 1
+    if len(train) < recipe.batch_size:
+        raise ValueError(
+            f"{len(train)} training clips do not fill a batch of {recipe.batch_size}: lower "
+            "batch_size or take more clips"
+        )
+    if not len(validation):
+        raise ValueError("no validation clips: add some to the data set")
+    if recipe.batch_size % several:
+        raise ValueError(
+            f"batch_size is {recipe.batch_size}, which {several} processes cannot share evenly: "
+            f"give a multiple of {several}, or start another number of them"
+        )
+    # Named, or Lightning would take a process that trains alone for a part of Slurm's job.
+    where: dict[str, Any] = {"devices": 1, "plugins": [_Checkpoints(), LightningEnvironment()]}
+    if several > 1:
+        folder = distributed.broadcast(folder)
+        nodes = distributed.nodes()
+        where = {"strategy": "ddp", "devices": several // nodes, "num_nodes": nodes}
+        where["plugins"] = [_Checkpoints(), TorchElasticEnvironment()]
+    folder = Path(folder)
+    module = Classifier(network, recipe)
+    checkpoint = ModelCheckpoint(
+        dirpath=folder, filename="last", save_top_k=1, enable_version_counter=False
+    )
+    trainer = L.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator="auto",
+        **where,
+        use_distributed_sampler=False,  # the loaders give each process its share
+        sync_batchnorm=several > 1 and torch.cuda.is_available(),
+        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+        logger=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        default_root_dir=folder,
+        enable_progress_bar=sys.stderr.isatty(),  # a log gets the line per epoch alone
+        callbacks=[Epochs(recipe), checkpoint],
+    )
+    last = folder / "last.ckpt"
+    resumes = distributed.broadcast(last.exists()) if several > 1 else last.exists()
+    with warnings.catch_warnings():
+        # Clips are in memory already: loader workers, which it recommends, would only copy them.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+        warnings.filterwarnings("ignore", ".*LeafSpec.*", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+        trainer.fit(
+            module,
+            datamodule=_Batches(train, validation, recipe),
+            ckpt_path=str(last) if resumes else None,
+            weights_only=True,
+        )
+    return module.history

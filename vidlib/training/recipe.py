@@ -1,0 +1,46 @@
+"""How a network is trained, and what stops a training."""
+
+from dataclasses import dataclass
+
+import torch
+
+from vidlib import check
+
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+SCHEDULES = ("one-cycle", "plateau", "constant")
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to change."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    epochs: how often it sees every clip. batch_size: clips to a step, of all processes together.
+    lr: the learning rate, the highest of its schedule. seed: of the clips' order and of dropout.
+    optimizer: "adamw", "adam" (whose weight decay is a part of the gradient) or "sgd". momentum:
+    of sgd; the others have none. schedule: "one-cycle" (up and down once, step by step), "plateau"
+    (halved when the validation loss has not gone down for more than two epochs) or "constant".
+    Raises ValueError for an invalid value.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
+    optimizer: str = "adamw"
+    schedule: str = "one-cycle"
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+
+    def __post_init__(self):
+        """Refuse invalid values."""
+        check.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        check.one_of("schedule", self.schedule, SCHEDULES)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+            check.count(name, getattr(self, name), least)
+        check.number("lr", self.lr, above=0)
+        check.number("weight_decay", self.weight_decay, least=0)
+        check.number("momentum", self.momentum, least=0, below=1)
