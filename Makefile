@@ -29,9 +29,9 @@ extended: $(VENV)/book.stamp ## run many training seeds, hours, resumable; table
 	    --config dataset=$(DATASET) profile=$(PROFILE) seeds=$(SEEDS) -- extended
 
 # Two at a time, each with whole files; those that wait for the book at smoke come last.
-test: $(VENV)/dev.stamp ## run the tests, in a real browser too
+test: $(VENV)/dev.stamp ## run the tests, in a real browser too; say what of vidlib they reach
 	@.ci/chromium
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov
 
 soak: $(VENV)/dev.stamp ## run the long tests
 	@.ci/chromium
@@ -47,16 +47,18 @@ pair: $(VENV)/book.stamp ## bring every ipynb up to date with its MyST source, w
 	@$(PY) -m jupytext --quiet --update --to ipynb notebooks/*.md
 	@$(PY) -m jupyter nbconvert --log-level=WARN --clear-output --inplace notebooks/*.ipynb
 
-lint: $(VENV)/dev.stamp ## check style
+lint: $(VENV)/dev.stamp ## check style, types and the order of imports
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
 
 # data/ may hold a real data set put there by hand: only rendered ones go.
 clean: ## remove what was rendered, run and built
 	rm -rf runs _build .snakemake data/*-mini
 
 distclean: clean ## remove the virtual environment and caches as well
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 # pip is the last thing that goes into a new environment, so it stands for all of it.
 $(VENV)/bin/pip:

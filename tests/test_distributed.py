@@ -191,5 +191,5 @@ sys.exit(main(["render", "--profile", "smoke"]))
     assert first.returncode == other.returncode == 2
     assert first.stderr == "vidlib: the disk is full\n"
     assert other.stderr.splitlines()[-1] == (
-        "vidlib: process 1 waited for another that stopped; what that one says tells why"
+        "vidlib: process 1 waited for another one, which stopped: see its own error"
     )

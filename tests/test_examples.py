@@ -1,6 +1,5 @@
 """Every exported function's docstring ends with an example, and every example runs."""
 
-import ast
 import doctest
 import importlib
 import inspect
@@ -8,9 +7,8 @@ import inspect
 import pytest
 from conftest import ROOT
 
-PACKAGES = ("data", "models", "explain", "compare", "rendered", "show")
-ALONE = ("check", "datasets", "files", "named", "profiles", "study", "training")
-ALONE += ("variants", "video_network", "weights_cache")
+OFFERED = ("check", "compare", "data", "explain", "files", "models", "named", "profiles")
+OFFERED += ("rendered", "show", "study", "training", "video_network", "weights_cache")
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for path in sorted((ROOT / "vidlib").rglob("*.py"))
@@ -18,23 +16,17 @@ MODULES = [
 ]
 
 
-def exported():
-    """Yield name and function of all that a package offers, and that modules without one define."""
-    for package in PACKAGES:
+def offered():
+    """Yield name and value of all that packages offer, and modules that stand alone."""
+    for package in OFFERED:
         module = importlib.import_module(f"vidlib.{package}")
-        for node in ast.parse((ROOT / f"vidlib/{package}/__init__.py").read_text()).body:
-            if isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    yield f"{package}.{alias.name}", getattr(module, alias.name)
-    for name in ALONE:
-        module = importlib.import_module(f"vidlib.{name}")
-        for attribute, value in vars(module).items():
-            own = getattr(value, "__module__", None) == module.__name__
-            if own and not attribute.startswith("_"):
-                yield f"{name}.{attribute}", value
+        for name, value in vars(module).items():
+            own = getattr(value, "__module__", "").startswith(module.__name__)
+            if own and inspect.isfunction(value) and not name.startswith("_"):
+                yield f"{package}.{name}", value
 
 
-FUNCTIONS = {name: value for name, value in exported() if inspect.isfunction(value)}
+FUNCTIONS = dict(offered())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

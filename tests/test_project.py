@@ -1,9 +1,11 @@
 """The repository agrees with itself: pins, make targets, notebook pairs, rooms, style."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -293,6 +295,26 @@ def test_no_file_names_a_path_of_one_machine():
             f"{name}:{i}: {line[:120]}" for i, line in enumerate(lines, 1) if path.search(line)
         ]
     assert not found, "\n".join(found)
+
+
+def lines_of_code(path):
+    """Lines that hold code: no blanks, no comments, no docstrings."""
+    source = path.read_text(encoding="utf-8")
+    docstrings = set()
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            if isinstance(getattr(body[0].value, "value", None), str):
+                docstrings |= set(range(body[0].lineno, body[0].end_lineno + 1))
+    without = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    held = [t for t in tokens if t.type not in without and t.string]
+    return len({n for t in held for n in range(t.start[0], t.end[0] + 1)} - docstrings)
+
+
+def test_vidlib_is_small():
+    """Who adds a room clears one."""
+    assert sum(map(lines_of_code, (ROOT / "vidlib").rglob("*.py"))) <= 8000
 
 
 def test_imports_go_one_way():

@@ -296,7 +296,7 @@ def test_a_network_of_the_study_has_its_frames_and_names():
     study = SimpleNamespace(profile=profile, clips=lambda split: clips, network=lambda name: net)
     loaded = load_video_network("i3d-causal", study)
     assert loaded.network is net
-    assert (loaded.frames, loaded.size, loaded.resize) == (8, (16, 24), (16, 24))
+    assert (loaded.frames, loaded.size, loaded.resized(480, 640)) == (8, (16, 24), (16, 24))
     assert loaded.classes == ("burying", "away")
 
 
