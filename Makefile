@@ -82,7 +82,7 @@ $(VENV)/book.stamp: requirements.txt pyproject.toml | $(VENV)/bin/pip
 $(VENV)/weights.stamp: | $(VENV)/book.stamp
 	@echo "Fetching the weights of I3D as trained on Kinetics (once, 47 MB)"
 	@$(PY) -c 'import vidlib.models as m; m.has_kinetics_weights() or m.download_kinetics_i3d()' \
-	    2>/dev/null || echo "They cannot be had: in chapter 8 the study's own I3D stands in"
+	    2>/dev/null || echo "Could not fetch them: chapter 8 will use the study's own I3D"
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/book.stamp

@@ -5,9 +5,9 @@
 #   snakemake --cores all --config seeds=10 -- extended                   (what `results/` is made of)
 #   snakemake --executor slurm --jobs 20 --config profile=full -- book    (a job on each node)
 #
-# vidlib.workflow.jobs says what there is to make, what each job needs and which of it is current; Snakemake
-# runs the rest, each after what it needs. A mark of its own stands for a job's record, as Snakemake
-# deletes the outputs of jobs that fail: it is there exactly where the job is current.
+# vidlib.workflow.jobs lists the jobs, what each needs and which are current; Snakemake runs the
+# others. Snakemake deletes the outputs of jobs that fail, so each job has a mark in place of its
+# record: the mark exists exactly if the job is current.
 
 import os
 import re
@@ -33,8 +33,8 @@ os.environ.update(
     PYTHONWARNINGS="ignore",
 )
 
-# On one machine jobs that use every core wait for each other, and pages share the cores. Elsewhere
-# each job has cores of its own, so that whatever does not need each other runs side by side.
+# On one machine jobs that use every core wait for each other, and pages share the cores. On a cluster
+# each job has its own cores, so that independent jobs run side by side.
 cores = workflow.cores if workflow.local_exec and workflow.cores else 8
 
 

@@ -302,10 +302,9 @@ def lines_of_code(path):
     source = path.read_text(encoding="utf-8")
     docstrings = set()
     for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(getattr(body[0].value, "value", None), str):
-                docstrings |= set(range(body[0].lineno, body[0].end_lineno + 1))
+        match getattr(node, "body", None):
+            case [ast.Expr(value=ast.Constant(value=str())) as first, *_]:
+                docstrings |= set(range(first.lineno, first.end_lineno + 1))
     without = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     held = [t for t in tokens if t.type not in without and t.string]

@@ -63,7 +63,7 @@ class Classifier(L.LightningModule):
         return loss * (clips * together / max(self.clips_in_batch, 1))
 
     def on_after_backward(self) -> None:
-        """Let a batch of which no process could read a clip change nothing."""
+        """Change nothing after a batch of which no process could read a clip."""
         if not self.clips_in_batch:
             self.zero_grad(set_to_none=True)
 

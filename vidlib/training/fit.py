@@ -39,7 +39,7 @@ class _Shuffled(Sampler):
 
 
 class _Batches(L.LightningDataModule):
-    """Both splits; the order of the training clips is drawn anew, by number, every epoch.
+    """Both splits; each epoch draws a new order of the training clips, by its number.
 
     Every process has the same order, and takes its share of each batch: no clip twice, none added.
     """
