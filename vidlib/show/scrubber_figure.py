@@ -13,7 +13,7 @@ import torch
 
 from vidlib.explain.objective import penalty
 from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
-from vidlib.profiles import unknown
+from vidlib.check import unknown
 from vidlib.show.figures import TITLES, enlarged, short
 from vidlib.show.sprites import check_clip, check_unit, element, script_module, sprite_sheet
 
