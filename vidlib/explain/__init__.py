@@ -21,7 +21,7 @@ from vidlib.explain.perturb import (
     perturb,
     repeat,
     reverse,
-    reverse_by_first_half,
     shuffle,
 )
+from vidlib.explain.published import reverse_by_first_half
 from vidlib.explain.scores import score_clips

@@ -5,13 +5,13 @@ For activations A of k channels and the score F_c of class c, with the average o
     w_k = mean_{tij} dF_c / dA_{k,t,i,j};    L_{t,i,j} = ReLU(sum_k w_k A_{k,t,i,j})
 
 The average may also be taken per frame, as in the authors' code for the C-LSTM, or not at all: then
-every cell's gradient weighs its own activation (HiResCAM, Draelos and Carin 2020). Where maps are
-flattened into a linear layer, an average over cells throws away what that layer knows of position;
-without it, the products of gradients and activations add up to the logit, less its bias.
+every cell's gradient weights its own activation (HiResCAM, Draelos and Carin 2020). If maps are
+flattened into a linear layer, an average over cells discards what that layer knows of position;
+without it, the products of gradients and activations sum to the logit minus its bias.
 
-A recurrent layer is called once per time step. Every call's output is recorded as it flows on, so
-the gradient of an early step's activations includes their effect on all later steps. Direct
-gradients leave that out: they hold what a step's output does without passing through the layer.
+A recurrent layer is called once per time step. Every call's output is recorded on its way, so the
+gradient of an early step's activations includes their effect on all later steps. Direct gradients
+leave that out: they include only the paths that do not pass through the layer again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidlib.explain.scores import check_clips, held_fixed, logits_of, resolve_targets, softmax
-
-CHOICES = {
-    "weights": ("clip", "frame", "cell"),
-    "score": ("logit", "softmax"),
-    "gradients": ("through", "direct"),
-    "scale": ("clip", "frame"),
-}
+from vidlib import check
+from vidlib.explain.scores import (
+    check_clips,
+    check_finite,
+    held_fixed,
+    logits_of,
+    resolve_targets,
+    softmax,
+)
 
 
 def grad_cam(
@@ -47,37 +48,46 @@ def grad_cam(
 
     ``layer`` is the module of the model whose output is explained, by default the model's
     ``gradcam_layer``. It is called either once per clip and returns (B, K, T', H', W'), or once
-    per time step, in their order, and returns (B, K, H', W'), or a tuple that begins with it.
-    ``reshape`` brings outputs of other shapes into one of these: see `channels_last` and
-    `token_grid`. (Where a class token is classified, the other tokens of the last block do
-    nothing, and their map is zero: explain a block before it.)
+    per time step, in order, and returns (B, K, H', W'); a tuple that begins with either also works.
+    ``reshape`` converts outputs of other shapes: see `channels_last` and `token_grid`. (In a model
+    that classifies a class token, the other tokens of the last block have no effect and their map
+    is zero: explain an earlier block.)
 
     ``weights`` averages the gradients over the "clip" (Eq. 2), per "frame", or not: "cell". The
-    ``score`` is that of ``targets`` (B,), by default the guess: its "logit", or its probability by
-    "softmax", which mixes the other classes' logits in. ``gradients`` of a layer called per step
+    ``score`` of ``targets`` (B,), by default the guess, is the "logit", or the probability by
+    "softmax", which mixes in the other classes' logits. ``gradients`` of a layer called per step
     go "through" the later steps or are "direct"; for a layer called once they are the same.
 
-    The map of step floor(t T' / T) serves frame t, resized bilinearly to (H, W); each "clip" or
-    each "frame", by ``scale``, is divided by its maximum, and a map of zeros stays so. The model is
-    left as found, without hooks. Raises ValueError for arguments and layers it cannot use.
+    Frame t gets the map of step floor(t T' / T), resized bilinearly to (H, W). Each "clip" or each
+    "frame", by ``scale``, is divided by its maximum; maps of zeros stay zero. The model is left as
+    found, without hooks. Raises ValueError for bad arguments and layers without maps.
+
+    >>> pooled = nn.AdaptiveAvgPool3d(1), nn.Flatten()
+    >>> model = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU(), *pooled, nn.Linear(4, 2))
+    >>> maps = grad_cam(model, torch.rand(2, 3, 4, 8, 8), layer=model[0])
+    >>> maps.shape, float(maps.min()) >= 0, float(maps.max()) <= 1
+    (torch.Size([2, 4, 8, 8]), True, True)
     """
     check_clips(clips)
-    _check_choices(weights=weights, score=score, gradients=gradients, scale=scale)
+    check.one_of("weights", weights, ("clip", "frame", "cell"))
+    check.one_of("score", score, ("logit", "softmax"))
+    check.one_of("gradients", gradients, ("through", "direct"))
+    check.one_of("scale", scale, ("clip", "frame"))
     if reshape is not None and not callable(reshape):
         raise ValueError(
-            f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last."
+            f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last"
         )
     layer = _layer_of(model, layer)
     with held_fixed(model) as device, _recorded(layer, gradients) as outputs:
         logits = logits_of(model, clips.detach().to(device))
         targets = resolve_targets(targets, logits)
         activation = _over_time([output.detach() for output in outputs], reshape, len(clips))
-        # Double precision: 1 - p of a certain guess would be a rounding error of p.
+        # In double precision, as 1 - p of a near-certain guess is lost to rounding in single.
         scores = softmax(logits.double()) if score == "softmax" else logits
         chosen = scores.gather(1, targets[:, None]).sum()
         if not chosen.requires_grad:
             raise ValueError(
-                "the logits do not depend on what layer returned: pass a layer on the way to them."
+                "the logits do not depend on what layer returned: pass a layer on the way to them"
             )
         found = torch.autograd.grad(chosen, outputs, materialize_grads=True)
     weight = _over_time(found, reshape, len(clips))
@@ -88,52 +98,52 @@ def grad_cam(
     frame = torch.arange(clips.shape[2], device=device)
     maps = maps[:, frame * maps.shape[1] // clips.shape[2]]
     peak = maps.amax((1, 2, 3) if scale == "clip" else (2, 3), keepdim=True)
-    if not peak.isfinite().all():
-        bad = (~peak.isfinite()).flatten(1).any(1).nonzero()[0].item()
-        raise ValueError(
-            f"the map of clip {bad} is not finite: check the clip's values, then the weights."
-        )
+    check_finite("maps", peak)
     return torch.where(peak > 0, maps / peak, 0).to(clips.device)
 
 
 def channels_last(output: Tensor) -> Tensor:
-    """Move the channels of (B, ..., K), such as torchvision's Swin blocks return, to the front."""
+    """Move the channels of (B, ..., K), such as torchvision's Swin blocks return, to (B, K, ...).
+
+    >>> channels_last(torch.zeros(1, 4, 6, 6, 8)).shape
+    torch.Size([1, 8, 4, 6, 6])
+    """
     return output.movedim(-1, 1)
 
 
 def token_grid(frames: int, height: int, width: int) -> Callable[[Tensor], Tensor]:
     """Return a ``reshape`` from tokens (B, N, K) to (B, K, frames, height, width).
 
-    The grid's tokens run through time, then rows, then columns. Class tokens before them are
-    dropped. Raises ValueError for an empty grid and, when called, for tokens that do not fit:
-    fewer than the grid has, or at least a whole frame more.
+    Tokens are in order of time, then row, then column. Class tokens before them are dropped.
+    Raises ValueError for an empty grid and, when called, for tokens that do not fit: fewer than
+    the grid has, or at least a whole frame more.
+
+    >>> token_grid(2, 3, 4)(torch.zeros(1, 1 + 24, 8)).shape  # with one class token
+    torch.Size([1, 8, 2, 3, 4])
     """
-    grid = (frames, height, width)
-    if min(grid) < 1:
-        raise ValueError(f"the grid is {grid}: give frames, height and width of at least 1.")
+    grid = {"frames": frames, "height": height, "width": width}
+    for name, size in grid.items():
+        check.count(name, size)
     count = frames * height * width
 
     def arrange(tokens: Tensor) -> Tensor:
-        if tokens.ndim != 3 or not count <= tokens.shape[1] < count + height * width:
-            raise ValueError(
-                f"tokens of shape {tuple(tokens.shape)} do not fit the grid {grid}: it takes "
-                f"(B, N, K) with N = {count} and, besides, fewer class tokens than a frame has "
-                "cells."
-            )
-        return tokens[:, -count:].unflatten(1, grid).movedim(-1, 1)
+        good = tokens.ndim == 3 and count <= tokens.shape[1] < count + height * width
+        wanted = f"(B, N, K) for {grid}: N = {count} and fewer than {height * width} class tokens"
+        check.shape("the layer's output", tokens, wanted, good)
+        return tokens[:, -count:].unflatten(1, (frames, height, width)).movedim(-1, 1)
 
     return arrange
 
 
 @contextmanager
 def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
-    """Collect the layer's (first) output at every call, while what flows on is a copy of it.
+    """Collect the layer's (first) output at every call, and pass on a copy of it.
 
-    The copy keeps operations that work in place, such as a following ReLU, off the record. The
-    outputs require gradients and nothing before them does, so autograd records from here on only.
-    For direct gradients it does not record the layer: no output depends on an earlier one then.
+    The copy protects the record from operations in place, such as a following ReLU. The outputs
+    require gradients and nothing before them does, so autograd records from here on only. For
+    direct gradients it does not record the layer, so that no output depends on an earlier one.
     """
-    outputs = []
+    outputs: list[Tensor] = []
 
     def enter(_module: nn.Module, _inputs: tuple) -> None:
         torch.set_grad_enabled(gradients == "through")
@@ -144,7 +154,7 @@ def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
         if not isinstance(first, Tensor):
             raise ValueError(
                 f"layer returned a {type(first).__name__}: pass one that returns a tensor, or a "
-                "tuple that begins with one."
+                "tuple that begins with one"
             )
         outputs.append(first.requires_grad_())
         copy = first.clone()
@@ -152,7 +162,7 @@ def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
 
     hooks = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(record)]
     try:
-        # Whatever the caller's mode, which comes back although the hooks change it.
+        # Works in any mode of the caller, and restores it although the hooks change it.
         with torch.inference_mode(False), torch.enable_grad():
             yield outputs
     finally:
@@ -160,22 +170,15 @@ def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def _check_choices(**chosen: str) -> None:
-    for name, value in chosen.items():
-        if value not in CHOICES[name]:
-            allowed = " or ".join(f'"{choice}"' for choice in CHOICES[name])
-            raise ValueError(f"{name} is {value!r}: choose {allowed}.")
-
-
 def _layer_of(model: nn.Module, layer: nn.Module | None) -> nn.Module:
     if layer is None:
         layer = getattr(model, "gradcam_layer", None)
         if layer is None:
             raise ValueError(
-                f"{type(model).__name__} has no gradcam_layer: pass layer=, the module to explain."
+                f"{type(model).__name__} has no gradcam_layer: pass layer=, the module to explain"
             )
     if all(module is not layer for module in model.modules()):
-        raise ValueError("layer is no module of the model: pass one of model.modules().")
+        raise ValueError("layer is not a module of the model: pass one of model.modules()")
     return layer
 
 
@@ -184,7 +187,7 @@ def _over_time(
 ) -> Tensor:
     """Return what the layer gave in its calls, or its gradient, as (B, K, T', H', W')."""
     if not outputs:
-        raise ValueError("layer was not called in the forward pass: pass one that the model uses.")
+        raise ValueError("layer was not called in the forward pass: pass one that the model uses")
     if reshape is not None:
         outputs = [reshape(output) for output in outputs]
     shapes = {tuple(output.shape) for output in outputs}
@@ -194,6 +197,6 @@ def _over_time(
         raise ValueError(
             f"layer returned {', '.join(map(str, sorted(shapes)))} in {len(outputs)} call(s) for "
             f"{clips} clips: pass one that returns (B, K, T, H, W) once, or (B, K, H, W) per step, "
-            "or give reshape=, a function of its output."
+            "or give reshape=, a function of its output"
         )
     return outputs[0] if per_clip else torch.stack(list(outputs), 2)

@@ -1,8 +1,8 @@
-"""Equation 1: what a temporal mask minimises, and the scores that it is made of.
+"""Equation 1: what a temporal mask minimises, and the scores in it.
 
     L(m) = l1 sum_t |m_t| + tv sum_t |m_{t+1} - m_t|^beta + F_c(perturbed clip)
 
-F_c is the score of the class followed, by default its softmax.
+F_c is the score of the target class, by default its softmax.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from vidlib import check
 from vidlib.explain.perturb import perturb
 from vidlib.explain.scores import (
     check_clips,
-    check_micro_batch,
     fitting_batch,
     held_fixed,
     logits_of,
@@ -28,17 +28,20 @@ SCORES = ("softmax", "logit")
 
 
 def penalty(mask: Tensor, l1: float = 0.01, tv: float = 0.02, beta: float = 3) -> Tensor:
-    """Return the first two terms of Eq. 1 of masks (B, T): (B,). Their slope is finite."""
+    """Return the first two terms of Eq. 1 of masks (B, T): (B,). Their slope is finite.
+
+    >>> penalty(torch.tensor([[0.0, 1.0, 1.0, 0.0]])).tolist()  # 2 frames, 2 steps
+    [0.05999999865889549]
+    """
     return l1 * mask.sum(1) + tv * mask.diff(dim=1).abs().pow(beta).sum(1)
 
 
 class TargetScores:
-    """The scores of one class for each of some clips, as they are and with their frames mixed.
+    """The scores of one class for each clip, unperturbed and with its frames mixed.
 
-    Attributes: targets (B,) int64, the class followed in each clip; original (B,), its score on the
-    clip as it is; micro_batch, clips that go through the network at once, by default as many as
-    `fitting_batch` says. Raises ValueError for arguments it cannot use, before the network sees a
-    clip.
+    Attributes: targets (B,) int64, the class of each clip; original (B,), its score on the
+    unperturbed clip; micro_batch, clips that go through the network at once, by default
+    `fitting_batch`. Raises ValueError for bad arguments before the network sees a clip.
     """
 
     def __init__(
@@ -50,31 +53,36 @@ class TargetScores:
         score: str = "softmax",
         micro_batch: int | None = None,
     ):
-        """Check everything and score the clips as they are."""
+        """Check everything and score the unperturbed clips."""
         check_clips(clips)
-        if score not in SCORES:
-            raise ValueError(f"score is {score!r}: choose one of {', '.join(SCORES)}.")
+        check.one_of("score", score, SCORES)
         if micro_batch is not None:
-            check_micro_batch(micro_batch)
+            check.count("micro_batch", micro_batch)
         self.model, self.clips, self.score = model, clips.detach(), score
         self.micro_batch = micro_batch or fitting_batch(model, self.clips)
         logits = logits_of_clips(model, self.clips, micro_batch=self.micro_batch)
         self.targets = resolve_targets(targets, logits)
-        self.original = self._followed(logits, self.targets)
+        self.original = self._of_targets(logits, self.targets)
+        self.rows = torch.arange(len(clips), device=clips.device)
 
-    def _followed(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _of_targets(self, logits: Tensor, targets: Tensor) -> Tensor:
         values = softmax(logits) if self.score == "softmax" else logits
         return values.gather(1, targets[:, None]).squeeze(1)
 
+    def of_shown(self, clips: Tensor, targets: Tensor, matrices: Tensor) -> Tensor:
+        """Return the scores (N,) of clips (N, C, T, H, W) mixed by matrices (N, T, T)."""
+        return self._of_targets(logits_of(self.model, perturb(clips, matrices)), targets)
+
     @torch.no_grad()
     def under(self, rows: Tensor, matrices: Tensor, bar: tqdm | None = None) -> Tensor:
-        """Return the scores (N,) of the clips of these rows (N,), each under its own matrix."""
+        """Return the scores (N,) of the clips of rows (N,), each mixed by its matrix (N, T, T)."""
         found = [self.original[:0]]
         with held_fixed(self.model) as device:
-            for part in torch.arange(len(rows), device=rows.device).split(self.micro_batch):
-                shown = perturb(self.clips[rows[part]].to(device), matrices[part].to(device))
-                targets = self.targets[rows[part]].to(device)
-                found.append(self._followed(logits_of(self.model, shown), targets).to(rows.device))
+            for part, mixed in zip(
+                rows.split(self.micro_batch), matrices.split(self.micro_batch), strict=True
+            ):
+                shown, targets = (x[part].to(device) for x in (self.clips, self.targets))
+                found.append(self.of_shown(shown, targets, mixed.to(device)).to(rows.device))
                 if bar is not None:
                     bar.update(len(part))
         return torch.cat(found)
@@ -82,7 +90,7 @@ class TargetScores:
     def under_each(self, matrices: Tensor) -> Tensor:
         """Return the scores (B, N) of every clip under each of the same matrices (N, T, T)."""
         clips, count = len(self.clips), len(matrices)
-        rows = torch.arange(clips, device=self.clips.device).repeat_interleave(count)
+        rows = self.rows.repeat_interleave(count)
         return self.under(rows, matrices.repeat(clips, 1, 1)).view(clips, count)
 
 
@@ -102,19 +110,14 @@ class Objective(TargetScores):
         weights: tuple[float, float, float],
         micro_batch: int | None,
     ):
-        """Check everything and score the clips as they are."""
-        l1, tv, beta = weights
-        if l1 < 0 or tv < 0:
-            raise ValueError(f"l1 is {l1} and tv is {tv}: both weights must be at least 0.")
-        if beta < 1:
-            raise ValueError(
-                f"beta is {beta}: it must be at least 1, or a flat mask has no gradient."
-            )
+        """Check everything and score the unperturbed clips."""
+        for name, weight in zip(("l1", "tv"), weights, strict=False):
+            check.number(name, weight, least=0)
+        check.number("beta", weights[2], least=1)  # below 1 a flat mask has no gradient
         super().__init__(model, clips, targets, score=score, micro_batch=micro_batch)
         self.perturbation, self.weights = perturbation, weights
 
     def __call__(self, clips: Tensor, targets: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Return loss and score, both (N,), of clips (N, C, T, H, W) under masks (N, T)."""
-        shown = perturb(clips, self.perturbation(masks))
-        score = self._followed(logits_of(self.model, shown), targets)
+        score = self.of_shown(clips, targets, self.perturbation(masks))
         return penalty(masks, *self.weights) + score, score

@@ -1,4 +1,4 @@
-"""Class scores of clips, and the state in which a network is explained."""
+"""Class scores of clips, and the state of a network while it is explained."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,25 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from vidlib import check
+
 LARGEST_BATCH = 32  # clips; larger ones are no faster
 ROOM = 2 * 2**30  # bytes that autograd may keep on a CPU
 
 
 @contextmanager
 def held_fixed(model: nn.Module) -> Iterator[torch.device]:
-    """Put the model into eval mode with its parameters out of autograd; yield its device.
+    """Put the model into eval mode, its parameters out of autograd; yield its device.
 
     On leaving, even by an exception, every module's mode and every parameter's requires_grad flag
-    are as found. As no parameter takes part, no ``.grad`` is touched.
+    are restored. No parameter takes part in autograd, so no ``.grad`` changes.
+
+    >>> layer = nn.Linear(2, 2)
+    >>> with held_fixed(layer) as device:
+    ...     device.type, layer.training, layer.weight.requires_grad
+    ('cpu', False, False)
+    >>> layer.training, layer.weight.requires_grad
+    (True, True)
     """
     modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
@@ -32,53 +41,50 @@ def held_fixed(model: nn.Module) -> Iterator[torch.device]:
 
 
 def check_clips(clips: Tensor) -> None:
-    """Raise ValueError unless the clips are floating (B, C, T, H, W), with at least one of each."""
-    if clips.ndim != 5 or 0 in clips.shape or not clips.is_floating_point():
+    """Raise ValueError unless clips are floating-point (B, C, T, H, W) and not empty."""
+    good = clips.ndim == 5 and 0 not in clips.shape and clips.is_floating_point()
+    check.shape("clips", clips, "floating-point clips (B, C, T, H, W), not empty", good)
+
+
+def check_finite(what: str, values: Tensor) -> None:
+    """Raise ValueError, naming the clip, unless all values (B, ...) are finite."""
+    bad = (~values.isfinite()).flatten(1).any(1)
+    if bad.any():
         raise ValueError(
-            f"clips have shape {tuple(clips.shape)} and type {clips.dtype}: give a floating-point "
-            "tensor (B, C, T, H, W), not empty."
+            f"the {what} of clip {bad.int().argmax()} are not finite: check its values, then the "
+            "weights"
         )
-
-
-def check_micro_batch(micro_batch: int) -> None:
-    """Raise ValueError unless the micro-batch holds at least one clip."""
-    if micro_batch < 1:
-        raise ValueError(f"micro_batch is {micro_batch}: it must be at least 1 clip.")
 
 
 def logits_of(model: nn.Module, clips: Tensor) -> Tensor:
-    """Return the model's logits (B, K); raise ValueError where they are not that."""
+    """Return the model's logits (B, K); ValueError if it returns anything else."""
     logits = model(clips)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(clips):
-        raise ValueError(
-            f"the model returned {_describe(logits)} for {len(clips)} clips: it must return logits "
-            "(B, K)."
-        )
+    good = isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == len(clips)
+    wanted = f"a model that returns logits (B, K), here for {len(clips)} clips"
+    check.shape("the model's output", logits, wanted, good)
     return logits
 
 
 def softmax(logits: Tensor) -> Tensor:
-    """Softmax over classes, in single precision at least: (B, K) to (B, K)."""
+    """Return the softmax over classes of logits (B, K), in at least single precision."""
     return logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def resolve_targets(targets: Tensor | None, scores: Tensor) -> Tensor:
-    """Return the class of each clip, int64 (B,): as given, or the guess, by scores (B, K).
+    """Return the class of each clip, int64 (B,): as given, or the best of the scores (B, K).
 
-    Raises ValueError for targets that are not one class number per clip.
+    Raises ValueError unless targets are one class number for each clip.
     """
     if targets is None:
         return scores.argmax(1)
     targets = torch.as_tensor(targets, device=scores.device)
-    if targets.shape != scores.shape[:1] or targets.is_floating_point():
-        raise ValueError(
-            f"targets have shape {tuple(targets.shape)} and type {targets.dtype}: give one whole "
-            f"class number for each of the {len(scores)} clips."
-        )
+    good = targets.shape == scores.shape[:1] and not targets.is_floating_point()
+    wanted = f"one whole class number for each of the {len(scores)} clips"
+    check.shape("targets", targets, wanted, good)
     if targets.min() < 0 or targets.max() >= scores.shape[1]:
         raise ValueError(
-            f"targets lie in [{targets.min()}, {targets.max()}], but the model has classes "
-            f"0 to {scores.shape[1] - 1}."
+            f"targets lie in [{targets.min()}, {targets.max()}]: give classes of the model, "
+            f"0 to {scores.shape[1] - 1}"
         )
     return targets.long()
 
@@ -88,26 +94,26 @@ def logits_of_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -
     """Return the logits (B, K), on the clips' device, of clips (B, C, T, H, W).
 
     The model runs in eval mode on its own device, ``micro_batch`` clips at a time, and is left as
-    found. Raises ValueError for clips or a micro-batch it cannot use, and for logits that are not
-    finite.
+    found. Raises ValueError for bad clips, a bad micro-batch and logits that are not finite.
     """
     check_clips(clips)
-    check_micro_batch(micro_batch)
+    check.count("micro_batch", micro_batch)
     with held_fixed(model) as device:
         chunks = [logits_of(model, chunk.to(device)) for chunk in clips.split(micro_batch)]
     logits = torch.cat(chunks).to(clips.device)
-    if not logits.isfinite().all():
-        bad = (~logits.isfinite()).any(1).nonzero()[0].item()
-        raise ValueError(
-            f"the scores of clip {bad} are not finite: check its values, then the weights."
-        )
+    check_finite("scores", logits)
     return logits
 
 
 def score_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -> Tensor:
     """Return the softmax scores (B, K), on the clips' device, of clips (B, C, T, H, W).
 
-    As `logits_of_clips`, with the same errors.
+    Runs the model and raises errors as `logits_of_clips` does.
+
+    >>> model = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 5))
+    >>> scores = score_clips(model, torch.rand(2, 3, 4, 8, 8))
+    >>> scores.shape, bool(scores.sum(1).allclose(torch.ones(2)))
+    (torch.Size([2, 5]), True)
     """
     return softmax(logits_of_clips(model, clips, micro_batch=micro_batch))
 
@@ -115,8 +121,8 @@ def score_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -> Te
 def fitting_batch(model: nn.Module, clips: Tensor) -> int:
     """Return how many of the clips (B, C, T, H, W) should go forward and backward together.
 
-    What autograd keeps of one clip is counted, and `ROOM` filled with it, on a GPU half of its
-    memory; but at most `LARGEST_BATCH`, and at least 1.
+    Fills `ROOM`, or half of a GPU's memory, by what autograd keeps of one clip; at least 1 and at
+    most `LARGEST_BATCH`.
     """
     kept = {}
 
@@ -137,7 +143,3 @@ def fitting_batch(model: nn.Module, clips: Tensor) -> int:
     if device.type == "cuda":
         room = torch.cuda.get_device_properties(device).total_memory // 2
     return int(min(LARGEST_BATCH, max(1, room // max(1, bytes_of_one))))
-
-
-def _describe(value: object) -> str:
-    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

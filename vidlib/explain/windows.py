@@ -1,20 +1,20 @@
-"""The contiguous on/off masks of clips, scored as they are asked for."""
+"""The contiguous on/off masks of clips, scored on demand."""
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from vidlib.explain.objective import Objective, penalty
-from vidlib.explain.perturb import freeze, window_masks
+from vidlib.explain.perturb import window_masks
 
 START_SHARE = 0.9  # of the drop in score caused by perturbing the whole clip
 
 
 class Windows:
-    """All W windows of a clip of T frames, by first, then last frame, and what B clips score.
+    """All W windows of a clip of T frames, by first, then last frame, and their scores of B clips.
 
     first, last (W,) int64, inclusive; masks (W, T); scores and losses (B, W), NaN where not tried.
-    Windows that perturb alike (under freeze, frame 0 adds nothing to a window) are tried as one.
+    Windows with the same matrix are scored once: freezing, for example, never changes frame 0.
     """
 
     def __init__(self, objective: Objective):
@@ -42,11 +42,11 @@ class Windows:
 
     @property
     def best(self) -> Tensor:
-        """The windows (B,) of least loss: the first of them, and the shortest of these."""
+        """The windows (B,) of least loss; of equal ones the earliest, then shortest."""
         return self.losses.nan_to_num(torch.inf).argmin(1)
 
     def try_those(self, wanted: Tensor, bar: tqdm) -> None:
-        """Score the windows that are wanted, (W,) or by clip (B, W) bool, but none twice."""
+        """Score the windows that are wanted, (W,) or (B, W) bool, but none twice."""
         new = torch.zeros_like(self._scores, dtype=torch.bool)
         self._tried |= wanted
         rows, windows = self._tried.nonzero(as_tuple=True)
@@ -56,23 +56,23 @@ class Windows:
         self._scores[rows, columns] = self.objective.under(rows, self._matrices[columns], bar)
 
     def on_grid(self, step: int) -> Tensor:
-        """Tell which windows begin and end after a multiple of step frames, or at the end: (W,)."""
+        """Return which windows (W,) begin and end at multiples of step, or at the clip's end."""
         ends = ((self.last + 1) % step == 0) | (self.last == self.length - 1)
         return (self.first % step == 0) & ends
 
     @property
     def centred(self) -> Tensor:
-        """Tell which windows lie in the middle of the clip: (W,)."""
+        """Which windows (W,) are in the middle of the clip."""
         return self.first + self.last == self.length - 1
 
     def beside_best(self, step: int) -> Tensor:
-        """Tell which untried windows differ from the best by a step at either or both ends: (B, W).
+        """Return which untried windows (B, W) differ from the best by a step at one or both ends.
 
-        Without those that cannot be better: a softmax score is at least 0.
+        Windows that cannot be better, as no softmax score is below 0, are left out.
         """
         best = self.best[:, None]
         near = [(end - end[best]).abs() for end in (self.first, self.last)]
-        beside = ((near[0] == 0) | (near[0] == step)) & ((near[1] == 0) | (near[1] == step))
+        beside = torch.stack([(gap == 0) | (gap == step) for gap in near]).all(0)
         if self.objective.score == "softmax":
             beside &= self.penalties < self.losses.gather(1, best)
         return beside & self.scores.isnan()
@@ -85,27 +85,11 @@ class Windows:
         return table
 
     def smallest_enough(self, bar: tqdm) -> Tensor:
-        """Return the smallest centred windows with 90 % of the whole clip's drop: masks (B, T)."""
+        """Return the smallest centred windows that keep 90 % of the whole clip's drop: (B, T)."""
         self.try_those(self.centred, bar)
-        windows = self.centred.nonzero()[:, 0].flip(0)  # smallest first, the whole clip last
+        windows = self.centred.nonzero()[:, 0].flip(0)  # smallest first, whole clip last
         drops = self.objective.original[:, None] - self.scores[:, windows]
-        enough = drops >= START_SHARE * drops[:, -1:] - 1e-6  # rounding must not decide a flat row
+        # The margin keeps rounding from deciding where all windows lower the score alike.
+        enough = drops >= START_SHARE * drops[:, -1:] - 1e-6
         enough[:, -1] = True
         return self.masks[windows[enough.int().argmax(1)]]
-
-    def first_that_fails(self, bar: tqdm) -> Tensor:
-        """Return where the authors' code starts, as masks (B, T).
-
-        The first centred window, from the largest inwards, without 90 % of the drop that freezing
-        the whole clip causes; the smallest where none fails.
-        """
-        self.try_those(self.centred, bar)
-        windows = self.centred.nonzero()[:, 0]  # the whole clip first
-        rows = torch.arange(len(self._scores), device=windows.device)
-        frozen = self.objective.under(
-            rows, freeze(self.masks[windows[:1]]).expand(len(rows), -1, -1)
-        )
-        drops = self.objective.original[:, None] - self.scores[:, windows[1:]]
-        fails = drops / (self.objective.original - frozen)[:, None] < START_SHARE
-        fails[:, -1] = True
-        return self.masks[windows[1:][fails.int().argmax(1)]]
