@@ -4,7 +4,6 @@ C. Schuldt, I. Laptev and B. Caputo, Recognizing human actions: a local SVM appr
 """
 
 import argparse
-import hashlib
 import re
 import shutil
 import stat
@@ -17,11 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import filelock
-import requests
-from tqdm import tqdm
+import pooch
 
 from vidlib.data.kth import LINE, LIST, SCENARIOS
-from vidlib.files import aside, publish, sweep
+from vidlib.files import aside, sweep
 
 BASE_URL = "http://www.csc.kth.se/cvap/actions"
 SHA1 = {
@@ -32,170 +30,102 @@ SHA1 = {
     "handwaving": "0792f7cd69f7f895a205c08ac212ddaa7177e370",
     "handclapping": "d3b81261aa822ef63d0d1523f945bfaff27814d2",
 }
-MAX_BYTES = 2**30  # of a file on the server, and of the videos in an archive
+MAX_BYTES = 2**30  # of the videos in an archive
 MAX_MEMBERS = 200
-CHUNK = 2**13  # bytes; a break loses less than that
-TIMEOUT = 30
-WAITS = (0, 1, 2, 4, 8, 16, 32)  # seconds, one before each try
-BREAKS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+CHUNK = 2**16  # bytes
+TIMEOUT = 30  # seconds of silence
+WAITS = (0, 1, 4, 16)  # seconds before each try
 
 
 class DownloadError(RuntimeError):
-    """A file that cannot be had; the message names the file, the reason and the remedy."""
-
-
-def _reason(error: BaseException) -> str:
-    """Return what the innermost of nested exceptions says: the others repeat it at length."""
-    inner = error
-    while isinstance(inner, BaseException):
-        error, inner = inner, inner.__cause__ or (inner.args or [None])[-1]
-    return " ".join(str(error).split())
-
-
-def _require_space(folder: Path, needed: int, name: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DownloadError(
-            f"{name} needs {needed:,} bytes more, but {folder} has only {free:,} free: make room"
-        )
-
-
-def _receive(response: requests.Response, part: Path, start: int) -> str:
-    """Store the answer to a request for all bytes from `start`; return what broke off, or ''."""
-    url, status = response.url, response.status_code
-    by_hand = f"fetch the file another way and put it into {part.parent}"
-    if status == 416 and start:
-        return ""  # nothing lies beyond the part: the caller's check says whether it is right
-    if status >= 500 or status == 429:
-        return f"status {status} {response.reason}"
-    if status not in (200, 206):
-        raise DownloadError(f"{url} answers with status {status} {response.reason}: {by_hand}")
-    if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise DownloadError(f"{url} answers with a web page in place of the file: {by_hand}")
-    position, length = 0, response.headers.get("Content-Length", "")
-    if status == 206:
-        span = re.fullmatch(
-            r"bytes ([0-9]+)-[0-9]+/([0-9]+)", response.headers.get("Content-Range", "")
-        )
-        if not span or int(span[1]) != start:
-            part.unlink(missing_ok=True)  # without a part the next try asks for the whole file
-            return "the server sends another range than the one asked for"
-        position, length = start, span[2]
-    total = int(length) if length.isdecimal() else None
-    limit = MAX_BYTES if total is None else total
-    if limit > MAX_BYTES:
-        raise DownloadError(f"{url} has {limit:,} bytes, too many for a file of the set: {by_hand}")
-    _require_space(part.parent, (total or 0) - start, part.stem)
-    with (
-        part.open("ab" if position else "wb") as file,
-        tqdm(total=total, initial=position, desc=part.stem, unit="B", unit_scale=True) as bar,
-    ):
-        for chunk in response.iter_content(CHUNK):
-            position += len(chunk)
-            if position > limit:
-                part.unlink()
-                raise DownloadError(f"{url} sends more than {limit:,} bytes: {by_hand}")
-            file.write(chunk)
-            bar.update(len(chunk))
-    if total is not None and position < total:
-        return f"the connection ended after {position:,} of {total:,} bytes"
-    return ""
-
-
-def _complete(url: str, part: Path) -> None:
-    """Bring part to all that the server sends; wait and go on from there where it breaks off."""
-    for wait in WAITS:
-        time.sleep(wait)
-        start = part.stat().st_size if part.exists() else 0
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        try:
-            with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-                problem = _receive(response, part, start)
-        except BREAKS as error:
-            problem = _reason(error)
-        except (requests.RequestException, ValueError) as error:  # a redirect to no address
-            raise DownloadError(f"{url} cannot be downloaded: {_reason(error)}") from error
-        if not problem:
-            return
-    kept = part.stat().st_size if part.exists() else 0
-    raise DownloadError(
-        f"{url} broke off {len(WAITS)} times, lastly: {problem}; {part} keeps the {kept:,} bytes "
-        "that came: call again to go on from there"
-    )
+    """A download failed; the message names the file, the reason and the remedy."""
 
 
 def fetch(url: str, path: Path, problem_of: Callable[[Path], str]) -> None:
-    """Download the file at url to path, by way of <path>.part, which a later call goes on with.
+    """Download the file at url to path; try again a few times if that fails.
 
-    problem_of: says what is wrong with a file's content, '' where it is right; nothing else gets
-    to `path`. Raises DownloadError where the server fails for long, or sends wrong content twice.
+    problem_of: returns what is wrong with a file's content, "" for nothing; a file with a problem
+    never gets to `path`. Raises DownloadError with the reason of the last failure.
     """
-    part = path.with_name(f"{path.name}.part")
-    for _ in range(2):
-        _complete(url, part)
-        problem = problem_of(part)
-        if not problem:
-            publish(part, path)
+    download = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT)
+    reason = ""
+    for wait in WAITS:
+        time.sleep(wait)
+        try:
+            with aside(path) as part:
+                download(url, str(part), None)
+                if problem := problem_of(part):
+                    raise ValueError(f"the server sent a wrong file, {problem}")
             return
-        part.unlink()
+        except (OSError, ValueError) as error:  # all errors of the network are OSErrors
+            reason = " ".join(str(error).split())
     raise DownloadError(
-        f"{url} sends a wrong file: {problem}; call again later, or fetch the file another way and "
-        f"put it at {path}"
+        f"{url} cannot be downloaded: {reason}; try again later, or fetch the file another way and "
+        f"save it as {path}"
     )
 
 
 def _archive_problem(expected: str, path: Path) -> str:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha1").hexdigest()
+    found = pooch.file_hash(str(path), alg="sha1")
     return "" if found == expected else f"its SHA-1 is {found}, not {expected}"
 
 
 def _ranges(path: Path) -> dict[str, str | None]:
-    """Return the frames that 00sequences.txt gives each video, None for the one that is missing."""
+    """Return the frame ranges of each video in 00sequences.txt, None for the missing video."""
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     entries = filter(None, (LINE.fullmatch(line.strip()) for line in lines))
     return {entry["video"]: entry["ranges"] for entry in entries}
 
 
 def _list_problem(path: Path) -> str:
-    found = _ranges(path)
     names = [f"person{i:02}_{a}_{d}" for a in SHA1 for i in range(1, 26) for d in SCENARIOS]
+    found = _ranges(path)
     absent = [name for name in names if name not in found]
     if not absent:
         return ""
-    return f"it lacks {len(absent)} of the set's {len(names)} sequences, first {absent[0]}"
+    return f"it lacks {len(absent)} of the set's {len(names)} videos, first {absent[0]}"
 
 
 def listed_videos(path: Path) -> list[str]:
-    """Return the file names of the videos that 00sequences.txt lists and does not call missing."""
+    """Return the file names of the videos in 00sequences.txt, without the one listed as missing.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "00sequences.txt")
+    >>> _ = path.write_text("person01_boxing_d1 frames 1-95\\nperson01_boxing_d2 *missing*")
+    >>> listed_videos(path)
+    ['person01_boxing_d1_uncomp.avi']
+    """
     return [f"{name}_uncomp.avi" for name, ranges in _ranges(path).items() if ranges]
 
 
 def _members(archive: zipfile.ZipFile, action: str) -> dict[str, zipfile.ZipInfo]:
-    """Return the videos of an archive by file name; raise BadZipFile for all that is no video."""
+    """Return the videos of an archive by file name; raise BadZipFile for anything unsafe."""
     video = rf"(?:[\w-]+/)*(person[0-9]{{2}}_{action}_d[1-4]_uncomp\.avi)"
     stray = r"(?!.*\.\.)(?:[\w .-]+/)*[\w .-]*"  # a folder, a Thumbs.db: harmless, and not written
-    members = {}
+    members: dict[str, zipfile.ZipInfo] = {}
     if len(archive.infolist()) > MAX_MEMBERS:
         raise zipfile.BadZipFile(f"it has more than {MAX_MEMBERS} members")
     for member in archive.infolist():
         match = re.fullmatch(video, member.filename)
         if not match and re.fullmatch(stray, member.filename):
             continue
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        problem = ""
         if not match or match[1] in members:
-            raise zipfile.BadZipFile(f"{member.filename!r} has no place in it")
-        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise zipfile.BadZipFile(f"{member.filename!r} is a link or a device")
-        if member.flag_bits & 1:
-            raise zipfile.BadZipFile(f"{member.filename!r} is encrypted")
-        # Others, and places before the file's start, would fail like a disk does, with OSError.
-        if (
-            member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-            or member.header_offset < 0
-        ):
-            raise zipfile.BadZipFile(f"{member.filename!r} cannot be unpacked")
+            problem = "has no place in it"
+        elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            problem = "is a link or a device"
+        elif member.flag_bits & 1:
+            problem = "is encrypted"
+        elif member.header_offset < 0 or member.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):  # reading it would raise OSError, as a failing disk does
+            problem = "cannot be unpacked"
+        if not match or problem:
+            raise zipfile.BadZipFile(f"{member.filename!r} {problem}")
         members[match[1]] = member
-    # A true limit: zipfile never reads on past the size that a member declares.
+    # zipfile never reads beyond the size that a member declares, so this is a true limit.
     if sum(member.file_size for member in members.values()) > MAX_BYTES:
         raise zipfile.BadZipFile(f"its videos have more than {MAX_BYTES:,} bytes")
     return members
@@ -204,29 +134,27 @@ def _members(archive: zipfile.ZipFile, action: str) -> dict[str, zipfile.ZipInfo
 def extract_avi(path: Path, folder: Path, action: str) -> None:
     """Write the videos of an action's archive into a folder.
 
-    Skips those that lie there, or in the folder above, with the right size, and files that are no
-    videos of the action. Raises DownloadError where a member is damaged, and before anything is
-    written where one would leave the folder, is a link, encrypted or there twice, or where they are
-    too many or too large.
+    Skips videos that are in the folder, or its parent, with the right size, and files that are not
+    videos of the action. Raises DownloadError if a member is damaged; and, before anything is
+    written, if one would leave the folder, is a link, encrypted or listed twice, or if there are
+    too many members or bytes.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, action)
             folder.mkdir(parents=True, exist_ok=True)
             sweep(folder)
-            there = {
-                (video.name, video.stat().st_size)
-                for place in (folder, folder.parent)
-                for video in place.glob("*.avi")
-            }
-            todo = {
-                folder / name: member
-                for name, member in members.items()
-                if (name, member.file_size) not in there
-            }
-            _require_space(folder, sum(member.file_size for member in todo.values()), path.name)
-            for video, member in todo.items():
-                with aside(video) as part:
+            videos = [*folder.glob("*.avi"), *folder.parent.glob("*.avi")]
+            there = {(video.name, video.stat().st_size) for video in videos}
+            todo = {n: one for n, one in members.items() if (n, one.file_size) not in there}
+            needed = sum(member.file_size for member in todo.values())
+            if needed > (free := shutil.disk_usage(folder).free):
+                raise DownloadError(
+                    f"{path.name} needs {needed:,} bytes more, but {folder} has only {free:,} "
+                    "free: make room"
+                )
+            for name, member in todo.items():
+                with aside(folder / name) as part:
                     with archive.open(member) as source, part.open("wb") as target:
                         shutil.copyfileobj(source, target)
                     if part.stat().st_size != member.file_size:
@@ -238,22 +166,22 @@ def extract_avi(path: Path, folder: Path, action: str) -> None:
 
 
 def _absent(root: Path, videos: list[str]) -> list[str]:
-    return [
-        video
-        for video in videos
-        if not (root / video.split("_")[1] / video).is_file() and not (root / video).is_file()
-    ]
+    """Return the videos that are neither in their action's folder nor in root."""
+    places = {video: (root / video.split("_")[1] / video, root / video) for video in videos}
+    return [video for video, paths in places.items() if not any(p.is_file() for p in paths)]
 
 
 def download_kth(root: Path, *, base_url: str = BASE_URL) -> None:
     """Download KTH Actions to root: 00sequences.txt and <action>/person01_<action>_d1_uncomp.avi.
 
-    Skips an action whose videos are all there, or in root itself; takes an archive that lies in
-    root already; goes on where a killed call was. Raises DownloadError, which says what to do.
+    Does not fetch an action whose videos are all there (or in root itself), nor an archive that is
+    in root already. After a kill, the next call fetches what is missing. Raises DownloadError,
+    which says what to do.
     """
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(root / "download.lock"):
+        sweep(root)
         sequences = root / LIST
         if not sequences.is_file() or _list_problem(sequences):
             fetch(f"{base_url}/{LIST}", sequences, _list_problem)
@@ -275,7 +203,7 @@ def download_kth(root: Path, *, base_url: str = BASE_URL) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Download KTH Actions to the folder that is named; return the exit status."""
+    """Download KTH Actions to the given folder; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m vidlib.data.download", description=__doc__)
     parser.add_argument(
         "folder", metavar="FOLDER", nargs="?", default="data/kth", help="default: %(default)s"
@@ -287,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"download: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("download: stopped; the next call goes on from here", file=sys.stderr)
+        print("download: stopped; the next call fetches what is missing", file=sys.stderr)
         return 130
     return 0
 
