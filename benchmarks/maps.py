@@ -1,8 +1,8 @@
 """Grad-CAM's maps against one forward and one backward pass, and against captum and grad-cam.
 
 The backward pass goes from the targets' logits through the whole network to the clips, without
-gradients of weights. Of a layer called once per time step, captum returns the last step's map
-alone; grad-cam cannot take one, and is given the C-LSTM's maps after pooling instead.
+gradients of weights. For a layer called once per time step, captum returns only the last step's
+map; grad-cam cannot use such a layer, and gets the C-LSTM's pooled maps instead.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from vidlib.explain import grad_cam
 from vidlib.explain.scores import held_fixed
 from vidlib.models import CLSTM, I3D
 
-# Only now: vidlib makes torchvision, which it imports, importable beside a CPU build of torch.
+# Imported after vidlib, which makes torchvision importable beside a CPU build of torch.
 peer = importlib.import_module("pytorch_grad_cam")
 ClassifierOutputTarget = peer.utils.model_targets.ClassifierOutputTarget
 

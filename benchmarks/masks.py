@@ -1,7 +1,7 @@
-"""Temporal masks: the published procedure, written plainly, against ours on the same networks.
+"""Temporal masks: the authors' procedure, written plainly, against ours on the same networks.
 
-Of each way the loss by Eq. 1 stands beside its time: it must be no higher. The networks and clips
-are those of the `quick` study, which is run as far as needed where it has not been.
+Beside its time, each way's loss by Eq. 1 is printed: ours must not be higher. The networks and
+clips are those of the `quick` study, which is run as far as needed.
 """
 
 import multiprocessing
@@ -60,7 +60,7 @@ def against_published(network, clips) -> None:
 
 
 def share_of_throughput(network, clips, steps: int = 10) -> None:
-    """Print how near the mask search comes to the network's own passes to the input and back."""
+    """Print steps of masks beside the network's own forward and backward passes."""
     moving = clips.clone().requires_grad_()
 
     def passes():
@@ -71,7 +71,7 @@ def share_of_throughput(network, clips, steps: int = 10) -> None:
     start = torch.full((len(clips), clips.shape[2]), 0.5, device=clips.device)
     compare(
         {
-            f"{steps} passes forth and back": passes,
+            f"{steps} passes forward and back": passes,
             f"{steps} steps of masks": lambda: learn_masks(
                 network, clips, start=start, iterations=steps - 1, micro_batch=len(clips)
             ),
@@ -81,7 +81,7 @@ def share_of_throughput(network, clips, steps: int = 10) -> None:
 
 
 def peak(name: str, count: int) -> tuple[float, float]:
-    """Return seconds and peak memory (MiB) of finding masks for so many clips."""
+    """Return seconds and peak memory (MiB) of finding masks for `count` clips."""
     study = open_study("something-mini", "quick")
     clips, _ = study.explained_clips().subset(range(count)).batch()
     network = study.network(name)

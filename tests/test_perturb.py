@@ -332,10 +332,10 @@ def test_every_frame_of_a_reversed_run_has_a_gradient_but_not_in_the_authors_cod
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (torch.zeros(4), r"give a floating-point tensor \(B, T\)"),
+        (torch.zeros(4), r"give a floating-point mask \(B, T\)"),
         (torch.zeros(2, 4, dtype=torch.bool), "type torch.bool"),
-        (torch.zeros(2, 0), "give a floating-point tensor"),
-        (torch.tensor([[0.0, 1.1]]), r"outside \[0, 1\]: pass logits through a sigmoid"),
+        (torch.zeros(2, 0), "not empty"),
+        (torch.tensor([[0.0, 1.1]]), r"outside \[0, 1\]"),
         (torch.tensor([[0.0, torch.nan]]), r"outside \[0, 1\]"),
     ],
 )
@@ -346,15 +346,15 @@ def test_bad_masks_say_what_is_wanted(perturbation, mask, message):
 
 @pytest.mark.parametrize("sigma", [0, -1, math.nan])
 def test_blur_wants_a_width(sigma):
-    with pytest.raises(ValueError, match=f"sigma is {sigma}: it must be above 0 frames"):
+    with pytest.raises(ValueError, match=f"sigma is {sigma}: .* above 0"):
         blur(torch.zeros(1, 4), sigma=sigma)
 
 
 def test_repeat_wants_to_drop_a_frame():
-    with pytest.raises(ValueError, match="every is 1: it must be at least 2"):
+    with pytest.raises(ValueError, match=r"every is 1: .* at least 2"):
         repeat(torch.zeros(1, 4), every=1)
 
 
 def test_perturb_refuses_a_matrix_of_other_clips():
-    with pytest.raises(ValueError, match=r"do not fit: give clips as \(B, C, T, H, W\)"):
+    with pytest.raises(ValueError, match=r"matrix has shape \(2, 5, 5\) .* clips \(B, C"):
         perturb(torch.zeros(2, 3, 4, 5, 5), torch.zeros(2, 5, 5))
