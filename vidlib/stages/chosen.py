@@ -1,4 +1,4 @@
-"""What several stages share: which clips are explained, by which masks, and a few at a time."""
+"""What several stages share: the clips to explain, their masks, and work in parts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,47 +8,41 @@ import pandas as pd
 import torch
 
 from vidlib.data.clips import Clips, load_clips
-from vidlib.explain.masks import find_masks, learn_masks
+from vidlib.explain.masks import TemporalMasks, find_masks, learn_masks
 from vidlib.files import write_arrays
 
 
 def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
-    """Return the rows of the clips to explain: so many of each class, drawn by the data seed."""
+    """Return the rows of the clips to explain: some of each class, drawn by the data seed."""
     rng = np.random.default_rng(p.data_seed)
     rows = []
     for label in sorted(index["label"].unique()):
-        there = np.flatnonzero(index["label"] == label)  # fewer, where some cannot be decoded
-        rows.append(rng.choice(there, min(p.explained_clips, len(there)), replace=False))
+        mine = np.flatnonzero(index["label"] == label)  # fewer if some cannot be decoded
+        rows.append(rng.choice(mine, min(p.explained_clips, len(mine)), replace=False))
     return np.concatenate(rows)
 
 
 def explained_clips(p, prepared: Path) -> Clips:
-    """Return the clips to explain, of the validation split of a folder of prepared clips."""
+    """Return the clips to explain from the validation split of a folder of prepared clips."""
     validation = load_clips(prepared).split("validation")
     return validation.subset(chosen_clips(p, validation.index))
 
 
-def masks_by(p, network: torch.nn.Module, x: torch.Tensor):
-    """Return the masks of clips by the profile's method."""
+def masks_by(p, network: torch.nn.Module, x: torch.Tensor) -> TemporalMasks:
+    """Return the masks of clips x, (B, C, T, H, W), by the profile's method."""
     shared = {"l1": p.mask_l1, "tv": p.mask_tv, "progress": True}
     if p.mask_method == "find":
         return find_masks(network, x, **shared)
-    return learn_masks(
-        network,
-        x,
-        procedure=p.mask_method,
-        iterations=p.mask_iterations,
-        lr=p.mask_lr,
-        **shared,
-    )
+    shared |= {"iterations": p.mask_iterations, "lr": p.mask_lr}
+    return learn_masks(network, x, procedure=p.mask_method, **shared)
 
 
 def in_parts(
     folder: Path, clips: int, make: Callable[[np.ndarray], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Make arrays of clips, 16 at a time, and join them; a killed run goes on where it was.
+    """Make arrays of clips, 16 at a time, and join them; a killed run resumes at the next 16.
 
-    make: of the numbers of some clips, arrays with a row for each.
+    clips: how many. make: maps the numbers of some clips to arrays with a row for each.
     """
     parts = []
     for number, rows in enumerate(np.split(np.arange(clips), range(16, clips, 16))):

@@ -1,4 +1,4 @@
-"""Put both networks side by side: Tables 1 and 2, and the classes on which they are alike."""
+"""Compare both networks: Tables 1 and 2, and the classes on which they are alike."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,22 @@ from vidlib.files import write_table
 
 def run(p, inputs, folder: Path, *, networks: Sequence[str]) -> None:
     """Write table_1, reversal_drops, table_2, differences and comparable as Parquet files."""
-    found: dict[str, list[pd.DataFrame]] = {"table_1": [], "reversal_drops": [], "table_2": []}
-    guesses = []
-    for network in networks:
-        evaluated = inputs[f"evaluate-{network}"]
-        for name, table in (("table_1", "summary"), ("reversal_drops", "reversal_drops")):
-            found[name].append(pd.read_parquet(evaluated / f"{table}.parquet"))
-        guesses.append(pd.read_parquet(evaluated / "guesses.parquet"))
-        clips = pd.read_parquet(inputs[f"explain-{network}"] / "clips.parquet")
-        found["table_2"].append(table_2(clips))
-    for name, tables in found.items():
+
+    def read(stage: str, name: str) -> list[pd.DataFrame]:
+        return [pd.read_parquet(inputs[f"{stage}-{one}"] / f"{name}.parquet") for one in networks]
+
+    of_networks = {
+        "table_1": read("evaluate", "summary"),
+        "reversal_drops": read("evaluate", "reversal_drops"),
+        "table_2": [table_2(clips) for clips in read("explain", "clips")],
+    }
+    for name, tables in of_networks.items():
         tables = [table.assign(network=n) for table, n in zip(tables, networks, strict=True)]
         write_table(folder / f"{name}.parquet", pd.concat(tables, ignore_index=True))
-    named = pd.read_parquet(evaluated / "per_class.parquet").drop_duplicates("label")
+    first, second = read("evaluate", "guesses")
+    named = read("evaluate", "per_class")[0].drop_duplicates("label")
     names = dict(zip(named["label"], named["label_name"], strict=True))
-    differences = network_differences(*guesses, seed=p.data_seed)
+    differences = network_differences(first, second, seed=p.data_seed)
     write_table(folder / "differences.parquet", differences)
-    comparable = comparable_classes(*guesses, names, seed=p.data_seed)
+    comparable = comparable_classes(first, second, names, seed=p.data_seed)
     write_table(folder / "comparable.parquet", comparable)

@@ -1,9 +1,9 @@
-"""Score the validation clips forwards, reversed and with fewer distinct frames; probe them."""
+"""Score the validation clips forwards, reversed and with fewer distinct frames; probe features."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from vidlib.compare.accuracy import (
@@ -28,25 +28,26 @@ def run(p, inputs, folder: Path, *, network: str) -> None:
     validation = clips.split("validation")
     net = load_network(inputs[f"train-{network}"]).to(best_device())
     length = validation.frames.shape[1]
+    frames = np.arange(length)
     fewer = distinct_counts(length)[:-1]
-    parts = {name: [] for name in (*DIRECTIONS, *fewer)}
+    orders: dict[str | int, np.ndarray] = {"forward": frames, "reversed": length - 1 - frames}
+    orders |= {kept: held_frames(length, kept) for kept in fewer}
+    parts: dict[str | int, list[torch.Tensor]] = defaultdict(list)
     seen = []
     for batch in stream_clips(validation, 64):
         x = to_network(batch.frames)
-        parts["forward"].append(score_clips(net, x))
-        parts["reversed"].append(score_clips(net, x.flip(2)))
-        for kept in fewer:
-            held = score_clips(net, x[:, :, held_frames(length, kept)])
-            parts[kept].append(held.argmax(1))
+        for name, order in orders.items():
+            parts[name].append(score_clips(net, x[:, :, order]))
         seen.append(batch.positions)
     validation = validation.subset(torch.cat(seen).numpy())
     outputs = torch.from_numpy(validation.outputs).long()
     scores = {direction: torch.cat(parts[direction]) for direction in DIRECTIONS}
     guesses = guess_table(scores, outputs, clips.classes)
     guesses.insert(0, "clip_id", validation.index["clip_id"])
-    numbers = np.array(clips.classes)
-    held = {kept: numbers[torch.cat(parts[kept]).numpy()] for kept in fewer}
-    held = pd.DataFrame({"label": guesses["label"], **held, length: guesses["forward"]})
+    held = guesses[["label"]].copy()
+    for kept in fewer:
+        held[kept] = np.array(clips.classes)[torch.cat(parts[kept]).argmax(1).numpy()]
+    held[length] = guesses["forward"]
     probed = arrow_of_time(net, clips.split("train"), validation, seed=p.train_seed)
     tables = {
         "summary": summary(guesses, seed=p.data_seed),

@@ -1,4 +1,4 @@
-"""Make Grad-CAM maps and temporal masks; score the clips frozen, and reversed, by the mask."""
+"""Make Grad-CAM maps and temporal masks; score the clips frozen and reversed by the masks."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from vidlib.stages.chosen import explained_clips, in_parts, masks_by
 def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
     """Write clips.parquet and arrays.npz.
 
-    observer: of a rendered set the function, named "module:name", that judges masks by its truth.
+    observer: for rendered sets, the function "module:name" that judges masks by the truth.
     """
     chosen = explained_clips(p, inputs["prepare"])
     net = load_network(inputs[f"train-{network}"]).to(best_device())
@@ -33,7 +33,7 @@ def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
         return {
             "saliency": np.round(255 * grad_cam(net, x).numpy()).astype(np.uint8),
             "mask": found.mask.numpy(),
-            "start": found.start.numpy(),
+            "start": np.asarray(found.start),
             "loss": found.loss.numpy(),
             "guess": found.targets.numpy(),
             "OS": found.original_score.numpy(),

@@ -1,4 +1,4 @@
-"""Train a small network on planted cues; see what it says when they are removed and moved."""
+"""Train a small network on planted cues; record its answers when they are removed and moved."""
 
 import shutil
 from pathlib import Path
@@ -15,13 +15,7 @@ from vidlib.training import Recipe, fit
 def run(p, inputs, folder: Path) -> None:
     """Write interventions.parquet."""
     clips = load_clips(inputs["prepare"])
-    recipe = Recipe(
-        epochs=p.cue_epochs,
-        batch_size=p.gate_batch_size,
-        lr=p.gate_lr,
-        seed=p.train_seed,
-        weight_decay=0.01,
-    )
+    recipe = Recipe(p.cue_epochs, p.gate_batch_size, p.gate_lr, p.train_seed, weight_decay=0.01)
     torch.manual_seed(p.train_seed)
     network = FrameGRU(len(clips.classes), width=8, shuffled=False)
     train = turned_and_mirrored(clips.split("train"))

@@ -1,4 +1,4 @@
-"""Ask classifiers that cannot use the order of frames to tell mirrored classes apart."""
+"""Test whether classifiers that cannot use the order of frames tell mirrored classes apart."""
 
 import shutil
 from pathlib import Path
@@ -11,14 +11,8 @@ from vidlib.files import write_table
 def run(p, inputs, folder: Path) -> None:
     """Write pairs.parquet."""
     clips = load_clips(inputs["prepare"])
-    table = gate(
-        clips.split("train"),
-        clips.split("validation"),
-        folder / "training",
-        epochs=p.gate_epochs,
-        batch_size=p.gate_batch_size,
-        lr=p.gate_lr,
-        seed=p.train_seed,
-    )
+    settings = {"epochs": p.gate_epochs, "batch_size": p.gate_batch_size, "lr": p.gate_lr}
+    splits = clips.split("train"), clips.split("validation")
+    table = gate(*splits, folder / "training", seed=p.train_seed, **settings)
     write_table(folder / "pairs.parquet", table)
     shutil.rmtree(folder / "training")

@@ -1,4 +1,4 @@
-"""Let the ideal observer say which windows of each prepared clip remove its class."""
+"""Find, with the ideal observer, which windows of each prepared clip remove its class."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from vidlib.rendered.truth import Truth
 def run(p, inputs, folder: Path, *, observer: str) -> None:
     """Write clips.parquet and answers.npz.
 
-    observer: the function, named "module:name", from a scene and orders of frames to labels.
+    observer: the function "module:name" that maps a scene and orders of frames to labels.
     """
     index = load_clips(inputs["prepare"]).index
     truth = Truth(inputs["files"])

@@ -1,4 +1,4 @@
-"""Read the data set; sample and resize its clips, or, of a very large one, check them."""
+"""Read the data set; sample and resize its clips, or only check them if it is very large."""
 
 import math
 import os
@@ -10,13 +10,13 @@ from vidlib.data.prepare import prepare_clips, space_for
 from vidlib.files import write_table
 from vidlib.named import function_of
 
-LARGEST_CACHE = 64 * 2**30  # bytes of prepared clips; what is larger, or the disk, is streamed
+LARGEST_CACHE = 64 * 2**30  # bytes; more, or more than fits on the disk, is streamed
 
 
 def run(p, inputs, folder: Path, *, reader: str) -> None:
     """Write what `load_clips` reads, and the problems of the files.
 
-    reader: the function, named "module:name", that reads the set's layout.
+    reader: the function "module:name" that reads the layout of the set.
     """
     index = function_of(reader)(inputs["files"])
     problems = pd.DataFrame(index.attrs["problems"], columns=["problem", "count", "first"])
@@ -24,11 +24,7 @@ def run(p, inputs, folder: Path, *, reader: str) -> None:
     # A test split has no labels.
     index = index[index["label"].notna()].reset_index(drop=True).astype({"label": int})
     needed = len(index) * p.frames * math.prod(p.size) * 3
+    cache = needed <= min(LARGEST_CACHE, space_for(folder / "frames.npy"))
     prepare_clips(
-        index,
-        folder,
-        frames=p.frames,
-        size=p.size,
-        processes=os.cpu_count() or 1,
-        cache=needed <= min(LARGEST_CACHE, space_for(folder / "frames.npy")),
+        index, folder, frames=p.frames, size=p.size, processes=os.cpu_count() or 1, cache=cache
     )

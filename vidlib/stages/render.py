@@ -7,9 +7,9 @@ from vidlib.named import function_of
 
 
 def run(p, inputs, folder: Path, *, renderer: str, **options) -> None:
-    """Fill the folder with the set, by all cores.
+    """Render the set into the folder, on all cores.
 
-    renderer: a function named "module:name"; options: what it takes beside the profile's numbers.
+    renderer: the function "module:name"; options: its arguments that the profile does not set.
     """
     if hasattr(p, "render_size"):
         options["size"] = p.render_size

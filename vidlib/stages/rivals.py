@@ -1,10 +1,12 @@
-"""Freeze, of the clips of `search`, what other attributions point at, as long as the mask."""
+"""Freeze the windows that other attributions choose, as long as the masks of the same clips."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from vidlib.compare.against_truth import removes_class
 from vidlib.explain import attribution
@@ -18,7 +20,7 @@ from vidlib.stages.chosen import explained_clips, masks_by
 
 
 def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
-    """Write rivals.parquet; observer: as for `vidlib.stages.explain`."""
+    """Write rivals.parquet; observer as in `vidlib.stages.explain`."""
     with np.load(inputs[f"search-{network}"] / "landscapes.npz") as arrays:
         positions = arrays["clips"]
     chosen = explained_clips(p, inputs["prepare"]).subset(positions)
@@ -26,13 +28,13 @@ def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
     x, _ = chosen.batch()
     scores = score_clips(net, x)
     guess = scores.argmax(1, keepdim=True)
-    others = {
+    others: dict[str, Callable[..., torch.Tensor]] = {
         "occlusion": attribution.occlusion,
         "integrated gradients": functools.partial(attribution.integrated_gradients, steps=32),
         "random masks": functools.partial(attribution.random_masks, masks=64, seed=p.data_seed),
         "best crop": functools.partial(attribution.discriminative_crop, shortest=x.shape[2] // 4),
     }
-    shown = []  # how many clips in each pass through the network
+    shown: list[int] = []  # clips in each pass through the network
     net.register_forward_pre_hook(lambda _, args: shown.append(len(args[0])))
     learned = masks_by(p, net, x).mask > 0.5
     masks, passes = {"temporal mask": learned.to(x)}, {"temporal mask": sum(shown) / len(x)}
@@ -41,23 +43,19 @@ def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
         shown.clear()
         masks[name] = attribution.window_of(attribute(net, x), learned.sum(1))
         passes[name] = sum(shown) / len(x)
-    truth, judge = (Truth(inputs["files"]), function_of(observer)) if observer else (None, None)
-    rows = []
-    for name, of_way in masks.items():
-        frozen = score_clips(net, perturb(x, freeze(of_way))).gather(1, guess)
-        row = {
-            "clip_id": chosen.index["clip_id"],
-            "method": name,
-            "length": of_way.sum(1).int().numpy(),
-            "drop": (scores.gather(1, guess) - frozen)[:, 0].numpy(),
-            "passes": passes[name],
-        }
-        if truth:
-            row["removes"] = [
-                removes_class(truth.scene(clip_id), label, one.numpy(), judge)
-                for clip_id, label, one in zip(
-                    chosen.index["clip_id"], chosen.index["label"], of_way, strict=True
-                )
+    clips = list(zip(chosen.index["clip_id"], chosen.index["label"], strict=True))
+    tables = []
+    for name, mask in masks.items():
+        frozen = score_clips(net, perturb(x, freeze(mask))).gather(1, guess)
+        table = pd.DataFrame({"clip_id": chosen.index["clip_id"], "method": name})
+        table["length"] = mask.sum(1).int().numpy()
+        table["drop"] = (scores.gather(1, guess) - frozen)[:, 0].numpy()
+        table["passes"] = passes[name]
+        if observer:
+            truth, judge = Truth(inputs["files"]), function_of(observer)
+            table["removes"] = [
+                removes_class(truth.scene(clip_id), label, one, judge)
+                for (clip_id, label), one in zip(clips, mask.numpy(), strict=True)
             ]
-        rows.append(pd.DataFrame(row))
-    write_table(folder / "rivals.parquet", pd.concat(rows, ignore_index=True))
+        tables.append(table)
+    write_table(folder / "rivals.parquet", pd.concat(tables, ignore_index=True))

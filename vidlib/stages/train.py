@@ -1,4 +1,4 @@
-"""Train one network, or a control; keep its weights and learning curves."""
+"""Train one network or control; save its weights and learning curves."""
 
 from dataclasses import fields
 from pathlib import Path
