@@ -74,6 +74,19 @@ def count(name: str, value: object, least: int = 1, most: int | None = None) -> 
     number(name, value, least=least, most=most, whole=True)
 
 
+def counts(name: str, values: Any, length: int) -> None:
+    """Refuse what is not `length` whole numbers of at least 1.
+
+    >>> counts("size", (64, 64), 2)
+    >>> counts("size", 64, 2)
+    Traceback (most recent call last):
+    ValueError: size is 64: give 2 whole numbers of at least 1
+    """
+    numbers = isinstance(values, tuple | list) and len(values) == length
+    if not numbers or not all(isinstance(v, int | np.integer) and v >= 1 for v in values):
+        raise ValueError(f"{name} is {values!r}: give {length} whole numbers of at least 1")
+
+
 def unit(name: str, values: Any) -> None:
     """Refuse an array or tensor with values outside [0, 1]; NaN lies outside.
 
@@ -95,3 +108,16 @@ def shape(name: str, array: Any, wanted: str, good: bool) -> None:
     if not good:
         found = tuple(getattr(array, "shape", ())), getattr(array, "dtype", type(array).__name__)
         raise ValueError(f"{name} has shape {found[0]} and type {found[1]}: give {wanted}")
+
+
+def filled(name: str, value: Any, wanted: str) -> None:
+    """Refuse blank text and collections without items.
+
+    wanted: what to give, in words.
+
+    >>> filled("rows", [], "at least one row")
+    Traceback (most recent call last):
+    ValueError: rows is empty: give at least one row
+    """
+    if not (value.strip() if isinstance(value, str) else len(value)):
+        raise ValueError(f"{name} is empty: give {wanted}")
