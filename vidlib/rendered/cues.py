@@ -1,17 +1,16 @@
-"""Two small sets of clips in which a planted marker alone decides, and when and where is known.
+"""Two small sets of clips whose class depends only on planted markers, at known times and places.
 
-"cue-marker": each clip shows one of four markers for a while; which one is the class. "cue-order":
-each clip shows the same two markers one after the other; which comes first is the class. All else
-(ground, camera, distractors, lengths, moments, places) is drawn before the class is looked at, so
-that it cannot tell anything; all markers cover the same disc of pixels. A network trained on a set
-can be asked by intervention what it relies on: `redraw` shows it the same clips without markers, or
-with others.
+"cue-marker": each clip shows one of four markers for a while; the class is which one. "cue-order":
+each clip shows the same two markers one after the other; the class is which comes first. Everything
+else (ground, camera, distractors, lengths, times, places) is drawn independently of the class, and
+all markers cover the same disc of pixels. Interventions test what a trained network relies on:
+`redraw` renders the same clips without markers, or with others.
 """
 
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +18,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from vidlib import check
 from vidlib.data.video import read_clip, write_webm
-from vidlib.rendered.files import clip_rngs, entry, render_set, write_clip
+from vidlib.rendered.drawing import DISC, cut_out, fill
+from vidlib.rendered.files import MadeClip, clip_rngs, render_set
 from vidlib.rendered.observers import NOTHING, checked_orders
 from vidlib.rendered.scene import Scene, Track, track
 from vidlib.rendered.something.draw import Canvas, draw
-from vidlib.rendered.something.looks import SPRITE, Look, dress, fill
+from vidlib.rendered.something.looks import SPRITE, Look, dress
 from vidlib.rendered.something.shot import Shot
 from vidlib.rendered.truth import InstanceMasks, Truth
 
@@ -34,6 +35,7 @@ MARKERS = {  # colours of similar luminance
     "green triangle": (0, 160, 60),
     "purple cross": (170, 30, 190),
 }
+NAMES = list(MARKERS)
 ORDERED = ("red square", "blue disc")  # the two of cue-order; class 0 shows them in this order
 KINDS = {  # the templates of the classes, numbered from 0
     "cue-marker": tuple(f"Showing [a {name}]" for name in MARKERS),
@@ -43,166 +45,153 @@ KINDS = {  # the templates of the classes, numbered from 0
 }
 INTERVENTIONS = ("nothing", "removed", "moved")
 FRAMES = (24, 40)  # shortest and longest clip
-ALONE, EACH = (0.15, 0.4), (0.15, 0.35)  # shares of a clip that a marker, and one of two, is shown
+ALONE, EACH = (0.15, 0.4), (0.15, 0.35)  # shares of a clip that show the marker, or each of two
 
 
-@dataclass(frozen=True)
-class Showing:
-    """When and where a marker is shown: first frame, the one after the last, centre, diameter."""
+def _draw_markers(rng: np.random.Generator, frames: int, *shares: tuple) -> list[Track]:
+    """Return markers still without names, shown one after the other.
 
-    start: int
-    stop: int
-    x: float
-    y: float
-    size: float
-
-    def track(self, name: str, frames: int) -> Track:
-        """Return the marker of that name as a track."""
-        at = np.arange(frames)
-        shown = (at >= self.start) & (at < self.stop)
-        return track(name, "marker", frames, self.x, self.y, self.size, shown=shown)
-
-
-def _showings(rng: np.random.Generator, frames: int, shares: list[tuple]) -> list[Showing]:
-    """Draw disjoint showings, one after the other, of these (least, most) shares of the clip."""
+    shares: of each marker, the least and most of the clip that it is shown.
+    """
     lengths = np.array([round(rng.uniform(*share) * frames) for share in shares])
     free = np.sort(rng.integers(0, frames - lengths.sum() + 1, len(lengths)))
     starts = free + lengths.cumsum() - lengths
-    return [
-        Showing(int(start), int(start + length), *rng.uniform(0.26, 0.74, 2).tolist(),
-                float(rng.uniform(0.27, 0.3)))
-        for start, length in zip(starts, lengths, strict=True)
-    ]  # fmt: skip
-
-
-def _with_markers(scene: Scene, label: int, markers: dict[str, Showing]) -> Scene:
-    """Return the scene with these markers, in the order given, in place of those that it has."""
-    others = [one for one in scene.tracks if one.role != "marker"]
-    tracks = [showing.track(name, len(scene)) for name, showing in markers.items()]
-    event = (min(s.start for s in markers.values()), max(s.stop for s in markers.values()))
-    return replace(scene, label=label, tracks=[*others, *tracks], event=event)
-
-
-def compose_cue(kind: str, label: int, rng: np.random.Generator) -> Scene:
-    """Return a random scene of a class of "cue-marker" (0 to 3) or "cue-order" (0 or 1).
-
-    From the same state of rng, scenes of all classes are the same but for which marker is shown
-    when. The event is from the first frame with a marker to the last. Raises ValueError for other
-    kinds and labels.
-    """
-    if kind not in KINDS or label not in range(len(KINDS[kind])):
-        raise ValueError(f"no class {label} of {kind!r}: kinds are {', '.join(KINDS)}")
-    frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
-    shot = Shot(rng, frames, 0.0, 1.0)
-    shot.add_bystanders()
-    shot.add_distractors()
-    scene = Scene(label, shot.tracks, shot.camera((0, 0)), (0, frames))
-    if kind == "cue-marker":
-        names, showings = [list(MARKERS)[label]], _showings(rng, frames, [ALONE])
-    else:  # the tracks stand in the same order in both classes
-        names, showings = ORDERED, _showings(rng, frames, [EACH, EACH])[:: -1 if label else 1]
-    return _with_markers(scene, label, dict(zip(names, showings, strict=True)))
+    at, markers = np.arange(frames), []
+    for start, length in zip(starts, lengths, strict=True):
+        (x, y), size = rng.uniform(0.26, 0.74, 2), rng.uniform(0.27, 0.3)
+        shown = (at >= start) & (at < start + length)
+        markers.append(track("", "marker", frames, x, y, size, shown=shown))
+    return markers
 
 
 def _markers(scene: Scene) -> list[Track]:
     return [one for one in scene.tracks if one.role == "marker"]
 
 
-def _showing(one: Track) -> Showing:
-    frames = np.flatnonzero(one.shown > 0)
-    return Showing(int(frames[0]), int(frames[-1]) + 1, one.x[0], one.y[0], one.size[0])
+def _others(scene: Scene) -> list[Track]:
+    return [one for one in scene.tracks if one.role != "marker"]
+
+
+def _with_markers(scene: Scene, label: int, names: Sequence[str], markers: list[Track]) -> Scene:
+    """Return the scene with these markers instead of its own."""
+    named = [replace(one, name=name) for name, one in zip(names, markers, strict=True)]
+    shown = np.flatnonzero(np.any([one.shown > 0 for one in markers], axis=0))
+    event = (int(shown[0]), int(shown[-1]) + 1)
+    return replace(scene, label=label, tracks=_others(scene) + named, event=event)
+
+
+def compose_cue(kind: str, label: int, rng: np.random.Generator) -> Scene:
+    """Return a random scene of a class of "cue-marker" (0 to 3) or "cue-order" (0 or 1).
+
+    From the same state of rng, the scenes of all classes differ only in which marker is shown when.
+    The event runs from the first frame with a marker to the last. Raises ValueError for other kinds
+    and labels.
+
+    >>> scene = compose_cue("cue-order", 1, np.random.default_rng(0))
+    >>> [one.name for one in scene.tracks if one.role == "marker"], scene.label
+    (['red square', 'blue disc'], 1)
+    """
+    check.one_of("kind", kind, KINDS)
+    check.count("label", label, least=0, most=len(KINDS[kind]) - 1)
+    frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
+    shot = Shot(rng, frames, 0.0, 1.0)
+    shot.add_bystanders()
+    shot.add_distractors()
+    scene = Scene(label, shot.tracks, shot.camera((0, 0)), (0, frames))
+    if kind == "cue-marker":
+        return _with_markers(scene, label, [NAMES[label]], _draw_markers(rng, frames, ALONE))
+    markers = _draw_markers(rng, frames, EACH, EACH)  # both classes list the tracks as `ORDERED`
+    return _with_markers(scene, label, ORDERED, markers[::-1] if label else markers)
 
 
 def intervene(scene: Scene, what: str, rng: np.random.Generator) -> Scene:
-    """Return a scene of a cue set changed in its markers alone.
+    """Return a scene of a cue set with only its markers changed.
 
-    what: "nothing"; "removed", no marker is ever shown; "moved", in cue-marker the marker of
-    another class at another time and place instead, in cue-order the two markers in each other's
-    interval: the label is then the class that a network must name if it relies on the markers.
-    Raises ValueError for others.
+    what: "nothing"; "removed", no marker is ever shown; "moved", the label becomes the class that a
+    network must name if it relies on the markers. In cue-marker "moved" shows the marker of another
+    class at another time and place; in cue-order the two markers swap their intervals. Raises
+    ValueError for other interventions.
+
+    >>> scene = compose_cue("cue-order", 0, np.random.default_rng(0))
+    >>> moved = intervene(scene, "moved", np.random.default_rng(0))
+    >>> observe(scene), observe(moved), moved.label
+    (array([0]), array([1]), 1)
     """
-    if what not in INTERVENTIONS:
-        raise ValueError(f"no intervention {what!r}: there are {', '.join(INTERVENTIONS)}")
+    check.one_of("what", what, INTERVENTIONS)
     if what == "nothing":
         return scene
-    if what == "removed":
-        tracks = [
-            replace(t, shown=np.zeros(len(scene))) if t.role == "marker" else t
-            for t in scene.tracks
-        ]
-        return replace(scene, tracks=tracks)
     markers = _markers(scene)
+    if what == "removed":
+        gone = [replace(one, shown=np.zeros(len(scene))) for one in markers]
+        return replace(scene, tracks=_others(scene) + gone)
     if len(markers) == 2:
-        one, two = map(_showing, markers)
-        swapped = (
-            replace(one, start=two.start, stop=two.stop),
-            replace(two, start=one.start, stop=one.stop),
-        )
-        return _with_markers(scene, 1 - scene.label, dict(zip(ORDERED, swapped, strict=True)))
-    was = _showing(markers[0])
-    others = [label for label in range(len(MARKERS)) if label != scene.label]
-    label = int(rng.choice(others))
+        one, two = markers
+        swapped = [replace(one, shown=two.shown), replace(two, shown=one.shown)]
+        return _with_markers(scene, 1 - scene.label, ORDERED, swapped)
+    (was,) = markers
+    label = int(rng.choice([k for k in range(len(MARKERS)) if k != scene.label]))
     while True:
-        (now,) = _showings(rng, len(scene), [ALONE])
-        later = abs(now.start + now.stop - was.start - was.stop) / 2
-        if later > 0.15 * len(scene) and np.hypot(now.x - was.x, now.y - was.y) > 0.25:
-            return _with_markers(scene, label, {list(MARKERS)[label]: now})
+        (now,) = _draw_markers(rng, len(scene), ALONE)
+        moved = _with_markers(scene, label, [NAMES[label]], [now])
+        later = abs(sum(moved.event) - sum(scene.event)) / 2
+        away = np.hypot(now.x[0] - was.x[0], now.y[0] - was.y[0])
+        if later > 0.15 * len(scene) and away > 0.25:
+            return moved
 
 
 def observe(scene: Scene, orders: np.ndarray | None = None) -> np.ndarray:
     """Return what an ideal observer of the markers says: (N,) int64 labels, -1 for none.
 
-    orders: (N, T') int, the frames of the scene that are shown, in any order and with repeats (by
-    default all, as they are: N is 1). In cue-order the marker that is seen first decides, and both
-    have to be seen.
+    orders: (N, T') int, the frames of the scene that are shown, in any order and with repeats; by
+    default one, the frames as they are. In cue-order both markers must be seen, and the one seen
+    first decides.
+
+    >>> scene = compose_cue("cue-marker", 2, np.random.default_rng(0))
+    >>> before = np.zeros((1, 4), int) + scene.event[0] - 1
+    >>> observe(scene), observe(scene, before)
+    (array([2]), array([-1]))
     """
     orders = checked_orders(scene, orders)
     markers = _markers(scene)
     seen = np.stack([one.shown[orders] > 0 for one in markers])  # (markers, N, T')
-    all_seen = seen.any(2).all(0)
     if len(markers) == 1:
-        label = np.full(len(orders), list(MARKERS).index(markers[0].name))
+        label = np.array(NAMES.index(markers[0].name))
     else:
         first = seen.argmax(2)
         label = (first[1] < first[0]).astype(np.int64)
-    return np.where(all_seen, label, NOTHING)
+    return np.where(seen.any(2).all(0), label, NOTHING)
 
 
 def marker_picture(name: str) -> np.ndarray:
-    """Return a marker's sprite, (SPRITE, SPRITE, 4) float32, premultiplied RGBA.
+    """Return a marker's sprite, as of `cut_out` with S = `SPRITE`.
 
-    Colours are in [0, 255], alpha in [0, 1]. A white disc with a dark rim, the same for all, and on
-    it a coloured shape of about the same area.
+    All are the same white disc with a dark rim and on it a coloured shape of about the same area.
     """
-    turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    disc = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     a, b = 0.26, 0.66
     shape = {
-        "square": 0.74 * disc[6::12],
-        "disc": 0.6 * disc,
-        "triangle": 0.92 * disc[12::16] * (1, -1) + (0, 0.1),
+        "square": 0.74 * DISC[6::12],
+        "disc": 0.6 * DISC,
+        "triangle": 0.92 * DISC[12::16] * (1, -1) + (0, 0.1),
         "cross": [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a),
                   (-b, a), (-b, -a), (-a, -a)],
     }[name.split()[1]]  # fmt: skip
     centre, radius = (SPRITE - 1) / 2, 0.48 * SPRITE
     alpha = np.zeros((SPRITE, SPRITE), np.uint8)
     picture = np.full((SPRITE, SPRITE, 3), 30, np.uint8)
-    fill(alpha, centre + radius * disc, 255)
-    fill(picture, centre + 0.9 * radius * disc, (250, 250, 250))
+    fill(alpha, centre + radius * DISC, 255)
+    fill(picture, centre + 0.9 * radius * DISC, (250, 250, 250))
     fill(picture, centre + radius * np.asarray(shape), MARKERS[name])
-    alpha = alpha.astype(np.float32)[..., None] / 255
-    return np.concatenate([picture * alpha, alpha], axis=2)
+    return cut_out(picture, alpha)
 
 
 def dress_cue(scene: Scene, rng: np.random.Generator, split: str, size: int) -> Look:
-    """Choose the look of all but the markers of a scene, for frames of `size` pixels a side."""
-    others = [one for one in scene.tracks if one.role != "marker"]
-    return dress(replace(scene, tracks=others), rng, split, size)
+    """Choose the look of everything except the markers, for frames of `size` pixels a side."""
+    return dress(replace(scene, tracks=_others(scene)), rng, split, size)
 
 
 def draw_cue(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks]:
     """Return the frames of a scene, (T, size, size, 3) uint8 RGB, and their masks."""
-    frames, masks = draw(scene, look, size)  # all but the markers, which come on top
+    frames, masks = draw(scene, look, size)  # all except the markers, which come on top
     for number, one in enumerate(scene.tracks, 1):
         if one.role == "marker":
             pixels = (min(SPRITE, round(1.5 * size * one.size[0])),) * 2
@@ -214,16 +203,11 @@ def draw_cue(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceM
     return frames, masks
 
 
-def _render_clip(job: tuple[str, str, int], *, root: Path, kind: str, size: int, seed: int):
-    """Render one clip, unless its file is there; return its list entry and its scene."""
-    clip_id, split, label = job
-    scene_rng, look_rng = clip_rngs(seed, clip_id)
+def _make_clip(label: int, split: str, size: int, scene_rng, look_rng, *, kind: str) -> MadeClip:
     scene = compose_cue(kind, label, scene_rng)
-    write_clip(
-        root, clip_id, lambda: draw_cue(scene, dress_cue(scene, look_rng, split, size), size)
-    )
-    template = KINDS[kind][label]
-    return entry(clip_id, template, re.findall(r"\[(.*?)\]", template)), scene
+    look = dress_cue(scene, look_rng, split, size)
+    names = re.findall(r"\[(.*?)\]", KINDS[kind][label])
+    return MadeClip(scene, names, partial(draw_cue, scene, look, size))
 
 
 def render_cues(
@@ -232,28 +216,29 @@ def render_cues(
     """Render a cue set under root, `size` pixels a side, in Something-something V2's layout.
 
     kind: "cue-marker" or "cue-order". clips_per_class: how many clips of each class per split
-    ("train", "validation"). A clip depends on the seed and its number alone, not on `processes`.
-    Killed at any moment, the next call goes on where this one was. Raises ValueError for other
-    kinds, and for sizes VP9's chroma cannot halve.
+    ("train", "validation"). A clip depends on the seed and its number only, not on `processes`.
+    After an interruption the next call renders what is missing. Raises ValueError for other kinds
+    and for sizes that are odd or below 32.
+
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> counts = {"train": 1, "validation": 1}
+    >>> render_cues(root, kind="cue-order", clips_per_class=counts, size=32, seed=0, processes=1)
+    >>> Truth(root).clips["label"].value_counts().to_dict()
+    {0: 2, 1: 2}
     """
-    if kind not in KINDS:
-        raise ValueError(f"no kind {kind!r}: there are {', '.join(KINDS)}")
-    settings = {"kind": kind, "seed": seed, "size": size}
-    names = [template.replace("[", "").replace("]", "") for template in KINDS[kind]]
+    check.one_of("kind", kind, KINDS)
+    templates = dict(enumerate(KINDS[kind]))
     render_set(
-        root,
-        partial(_render_clip, root=Path(root), **settings),
-        {name: label for label, name in enumerate(names)},
-        clips_per_class=clips_per_class,
-        settings=settings,
-        processes=processes,
-    )
+        root, _make_clip, templates, clips_per_class=clips_per_class, size=size, seed=seed,
+        processes=processes, kind=kind,
+    )  # fmt: skip
 
 
 class Redrawn(NamedTuple):
     """Clips of a cue set after an intervention: frames (N, T, H, W, 3) uint8, labels (N,) int64.
 
-    labels: of the classes that are shown now; -1 where none is.
+    labels: of the classes shown after the intervention; -1 where none is.
     """
 
     frames: np.ndarray
@@ -263,11 +248,11 @@ class Redrawn(NamedTuple):
 def redraw(
     root: Path, clip_ids: Sequence[str], what: str, *, frames: int, size: tuple[int, int]
 ) -> Redrawn:
-    """Return clips of the cue set under root as a network sees them, changed in the markers alone.
+    """Return clips of the cue set under root as a network sees them, with only the markers changed.
 
-    what: as for `intervene`. frames and size, (H, W), are those of the prepared clips. Clips go
-    through the video codec, as those of the set did: after "nothing" they are the very same.
-    Raises KeyError for clips that are not of the set.
+    what: as for `intervene`. frames and size, (H, W): those of the prepared clips. Clips pass
+    through the video codec like those of the set, so that "nothing" returns the same pixels. Raises
+    KeyError for clips that are not in the set.
     """
     truth = Truth(root)
     seed, pixels = truth.settings["seed"], truth.settings["size"]

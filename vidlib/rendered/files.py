@@ -1,9 +1,12 @@
-"""Rendered clips as files in Something-something V2's layout, made by many processes."""
+"""Rendered clips as files in Something-something V2's layout, written by parallel processes."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -11,47 +14,63 @@ from tqdm import tqdm
 from vidlib.data.something import VIDEOS, list_file
 from vidlib.data.video import write_webm
 from vidlib.files import aside, sweep, write_text
+from vidlib.rendered.scene import Scene
 from vidlib.rendered.truth import FOLDER, InstanceMasks, masks_file, write_masks, write_truth
 
 SPLITS = ("train", "validation")
+MOST = 100_000  # clips of a split: the next split's numbers start here
 
 
-MOST = 100_000  # clips of a split: those of the next are numbered from there
+class MadeClip(NamedTuple):
+    """A clip before it is drawn.
+
+    words: what fills the brackets of its template, in order. draw: returns its frames,
+    (T, H, W, 3) uint8 RGB, and its masks.
+    """
+
+    scene: Scene
+    words: list[str]
+    draw: Callable[[], tuple[np.ndarray, InstanceMasks]]
 
 
-def check_size(size: int) -> None:
-    """Raise ValueError for a picture size that VP9, whose chroma is halved, cannot hold well."""
-    if size % 2 or size < 32:
-        raise ValueError(f"render_size is {size}: give an even number of pixels, at least 32")
+def check_counts(clips_per_class: dict[str, int], classes: int, most: dict[str, int]) -> None:
+    """Raise ValueError unless each split of `most` has 1 to that many clips of each class.
 
-
-def check_counts(clips_per_class: dict[str, int], classes: int) -> None:
-    """Raise ValueError unless there is a possible number of clips for each of `SPLITS`."""
-    for split in SPLITS:
+    >>> check_counts({"train": 9}, 6, {"train": 8})
+    Traceback (most recent call last):
+    ValueError: clips_per_class asks for 9 train clips of each of 6 classes: give at least 1, \
+and not more than 8
+    """
+    for split, limit in most.items():
         clips = clips_per_class.get(split, 0)
-        if not 1 <= clips * classes <= MOST:
+        if not 1 <= clips <= limit:
             raise ValueError(
                 f"clips_per_class asks for {clips} {split} clips of each of {classes} classes: "
-                f"give at least 1, and not more than {MOST // classes}"
+                f"give at least 1, and not more than {limit}"
             )
 
 
 def make_folders(root: Path, settings: dict[str, object], videos: str = VIDEOS) -> None:
-    """Make the folders of a set; remove what a killed process left half-written in them.
+    """Make the folders of a set; remove files that an interrupted process left half-written.
 
-    settings: all that a clip of this set depends on beside its number. ValueError where the folder
-    holds clips rendered by others: they would not be those that the truth tells of.
+    settings: everything except its number that a clip depends on. Raises ValueError if the folder
+    holds clips rendered with other settings, which would not match the truth.
+
+    >>> import tempfile
+    >>> make_folders(root := Path(tempfile.mkdtemp()), {"seed": 0})
+    >>> json.loads((root / "truth" / "settings.json").read_text())
+    {'seed': 0}
     """
     truth, masks = Path(root) / FOLDER, masks_file(root, "").parent
     for folder in {Path(root), Path(root) / videos, truth, masks}:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-    told = truth / "settings.json"
-    if told.is_file() and (others := json.loads(told.read_text())) != settings:
+    stored = truth / "settings.json"
+    if stored.is_file() and (others := json.loads(stored.read_text())) != settings:
         raise ValueError(
             f"{root} holds clips rendered with {others}, not {settings}: render into another folder"
         )
-    write_text(told, json.dumps(settings))
+    write_text(stored, json.dumps(settings))
 
 
 def numbered_jobs(
@@ -59,7 +78,10 @@ def numbered_jobs(
 ) -> list[tuple[str, str, int]]:
     """Return (clip_id, split, label) of the clips to make, the classes of a split shuffled.
 
-    Splits are numbered apart, so that more training clips leave validation as it is.
+    Each split has its own range of numbers: more training clips do not change the validation clips.
+
+    >>> numbered_jobs([43, 45], {"train": 1, "validation": 1}, seed=0)[2:]
+    [('100001', 'validation', 43), ('100002', 'validation', 45)]
     """
     jobs = []
     for i, split in enumerate(SPLITS):
@@ -71,19 +93,23 @@ def numbered_jobs(
 
 
 def clip_rngs(seed: int, clip_id: str) -> tuple[np.random.Generator, np.random.Generator]:
-    """Return the random numbers of a clip: those of its scene, and those of its look."""
-    return tuple(np.random.default_rng([seed, int(clip_id), k]) for k in (1, 2))
+    """Return a clip's random generators: one for its scene, one for its look.
+
+    >>> scene, look = clip_rngs(0, "1")
+    >>> again, _ = clip_rngs(0, "1")
+    >>> (x := scene.random()) == again.random(), x == look.random()
+    (True, False)
+    """
+    scene, look = (np.random.default_rng([seed, int(clip_id), k]) for k in (1, 2))
+    return scene, look
 
 
 def write_clip(
     root: Path, clip_id: str, draw: Callable[[], tuple[np.ndarray, InstanceMasks]]
 ) -> None:
-    """Write a clip's masks, then its video, unless they are there; `draw` is called if need be.
-
-    draw: returns frames (T, H, W, 3) uint8 and their masks.
-    """
+    """Write a clip's masks, then its video, unless they are there; `draw` as in `MadeClip`."""
     video = Path(root) / VIDEOS / f"{clip_id}.webm"
-    if video.exists():  # the last thing that is written
+    if video.exists():  # written last
         return
     frames, masks = draw()
     write_masks(root, clip_id, masks)
@@ -92,56 +118,65 @@ def write_clip(
 
 
 def render_all(work: Callable, jobs: Sequence, processes: int) -> list:
-    """Return what `work` returns of each job, in order, by that many processes, with a bar."""
+    """Return the results of `work` for each job, in order, from parallel processes, with a bar."""
     with ProcessPoolExecutor(processes) as pool:
         results = pool.map(work, jobs, chunksize=4)
         return list(tqdm(results, total=len(jobs), desc="render", unit="clip"))
 
 
+def _render_clip(
+    job: tuple[str, str, int],
+    *,
+    root: Path,
+    make: Callable[..., MadeClip],
+    templates: Mapping[int, str],
+    seed: int,
+    size: int,
+    more: dict[str, str],
+) -> tuple[dict, Scene]:
+    """Render one clip, unless its files are there; return its list entry and its scene."""
+    clip_id, split, label = job
+    made = make(label, split, size, *clip_rngs(seed, clip_id), **more)
+    write_clip(root, clip_id, made.draw)
+    words = iter(made.words)
+    text = re.sub(r"\[.*?\]", lambda _: next(words), templates[label])
+    return {
+        "id": clip_id,
+        "label": text[:1].lower() + text[1:],
+        "template": templates[label],
+        "placeholders": made.words,
+    }, made.scene
+
+
 def render_set(
     root: Path,
-    work: Callable,
-    labels: dict[str, int],
+    make: Callable[..., MadeClip],
+    templates: Mapping[int, str],
     *,
     clips_per_class: dict[str, int],
-    settings: dict[str, object],
+    size: int,
+    seed: int,
     processes: int,
+    **more: str,
 ) -> None:
     """Render a set under root: videos, masks, lists and truth.
 
-    work: makes the clip of a job, (clip_id, split, label), and returns its list entry and its
-    scene. labels: the number of each class by name. settings: what a clip depends on beside its
-    number, "seed" and "size" among it.
+    make: called with label, split, size, the random generators of scene and look (see `clip_rngs`)
+    and `more`. templates: the words of each class by label. more: what else the clips depend on.
     """
-    check_size(settings["size"])
-    check_counts(clips_per_class, len(labels))
-    make_folders(root, settings)
-    jobs = numbered_jobs(labels.values(), clips_per_class, settings["seed"])
-    results = render_all(work, jobs, processes)
-    entries = {split: [] for split in SPLITS}
-    for (_, split, _), (listed, _) in zip(jobs, results, strict=True):
-        entries[split].append(listed)
-    write_lists(root, entries, labels)
-    scenes = [(clip_id, scene) for (clip_id, *_), (_, scene) in zip(jobs, results, strict=True)]
-    write_truth(root, scenes, [{"split": split} for _, split, _ in jobs])
-
-
-def entry(clip_id: str, template: str, placeholders: list[str]) -> dict:
-    """Return a clip's entry in the set's lists, its template's gaps filled in."""
-    words = template
-    for noun in placeholders:
-        head, _, tail = words.partition("[")
-        words = head + noun + tail.partition("]")[2]
-    return {
-        "id": clip_id,
-        "label": words[:1].lower() + words[1:],
-        "template": template,
-        "placeholders": placeholders,
+    if size % 2 or size < 32:  # VP9 halves the chroma
+        raise ValueError(f"render_size is {size}: give an even number of pixels, at least 32")
+    check_counts(clips_per_class, len(templates), dict.fromkeys(SPLITS, MOST // len(templates)))
+    make_folders(root, {**more, "seed": seed, "size": size})
+    jobs = numbered_jobs(templates, clips_per_class, seed)
+    work = partial(_render_clip, root=root, make=make, templates=templates, seed=seed, size=size)
+    entries, scenes = zip(*render_all(partial(work, more=more), jobs, processes), strict=True)
+    lists: dict[str, object] = {
+        name: [one for one, (_, split, _) in zip(entries, jobs, strict=True) if split == name]
+        for name in SPLITS
     }
-
-
-def write_lists(root: Path, entries: dict[str, list[dict]], labels: dict[str, int]) -> None:
-    """Write the JSON lists of the splits, and that of the labels: name to number."""
-    contents = {**entries, "labels": {name: str(number) for name, number in labels.items()}}
-    for part, content in contents.items():
+    lists["labels"] = {re.sub(r"[\[\]]", "", words): str(k) for k, words in templates.items()}
+    for part, content in lists.items():
         write_text(Path(root) / list_file(part), json.dumps(content, indent=1))
+    ids = [clip_id for clip_id, *_ in jobs]
+    write_truth(root, list(zip(ids, scenes, strict=True)), [{"split": job[1]} for job in jobs])

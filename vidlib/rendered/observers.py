@@ -1,27 +1,25 @@
-"""What ideal observers share: the orders that they are asked about, and how rules are joined."""
+"""What ideal observers share: checks of frame orders, and the combination of rules."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from vidlib import check
 from vidlib.rendered.scene import Scene
 
-NOTHING = -1  # what an observer says where it sees none of the classes
+NOTHING = -1  # an observer's answer when it sees none of the classes
 
 
 def checked_orders(scene: Scene, orders: np.ndarray | None) -> np.ndarray:
-    """Return orders of a scene's frames as (N, T') int64; by default one, the frames as they are.
+    """Return orders of a scene's frames as (N, T') int; by default one, the frames as they are.
 
     Raises ValueError for another shape or type, and for frames that the scene does not have.
     """
     if orders is None:
         return np.arange(len(scene))[None]
     orders = np.asarray(orders)
-    if orders.ndim != 2 or 0 in orders.shape or not np.issubdtype(orders.dtype, np.integer):
-        raise ValueError(
-            f"orders has shape {orders.shape} and type {orders.dtype}: give whole numbers (N, T), "
-            "the frames that are shown in each of N orders"
-        )
+    good = orders.ndim == 2 and 0 not in orders.shape and np.issubdtype(orders.dtype, np.integer)
+    check.shape("orders", orders, "whole numbers (N, T), the frames shown in N orders", good)
     if orders.min() < 0 or orders.max() >= len(scene):
         raise ValueError(
             f"orders runs from {orders.min()} to {orders.max()}: the scene has frames 0 to "
@@ -33,7 +31,10 @@ def checked_orders(scene: Scene, orders: np.ndarray | None) -> np.ndarray:
 def verdicts(proved: Mapping[int, np.ndarray]) -> np.ndarray:
     """Return the label whose rule is true in each of N orders, (N,) int64, else `NOTHING`.
 
-    proved: (N,) bool by label. No two may be true at once: ValueError where they are.
+    proved: (N,) bool by label. Raises ValueError if two are true at once.
+
+    >>> verdicts({43: np.array([True, False]), 45: np.array([False, False])}).tolist()
+    [43, -1]
     """
     labels, rules = list(proved), np.stack(list(proved.values()))
     if (rules.sum(0) > 1).any():

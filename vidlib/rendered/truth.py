@@ -1,20 +1,20 @@
-"""The truth beside a rendered set: written by its renderer, read by those who judge.
+"""The truth beside a rendered set: its renderer writes it, the comparisons read it.
 
 truth/clips.parquet: a row per clip: clip_id, label, frames, aspect, event_start, event_stop (first
-frame of the deciding motion, and the one after its last) and what the renderer adds.
+frame of the deciding motion, and the one after its last) and columns that the renderer adds.
 truth/frames.parquet: a row per clip and frame: clip_id, frame, camera_x, camera_y, phase (of a
 cyclic action, else NaN), moving.
 truth/states.parquet: a row per clip, thing and frame, with the columns of `vidlib.rendered.states`.
 truth/masks/<clip_id>.npz: `masks`, (T, H, W) uint8 at the size of the video: the number of the
-thing on top in each pixel, 0 for the ground; `names`: name k - 1 is that of number k; `roles` too.
-truth/settings.json: what a clip depends on beside its number.
+thing on top in each pixel, 0 for the ground; number k has names[k - 1] and roles[k - 1].
+truth/settings.json: everything except its number that a clip depends on.
 """
 
 import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,25 +38,26 @@ class InstanceMasks(NamedTuple):
     def of(self, *roles: str) -> np.ndarray:
         """Return where things of these roles (or of these names) are seen: (T, H, W) bool.
 
-        ValueError for a word that is neither a role nor the name of one of these things.
+        Raises ValueError for a word that is neither a role nor the name of one of these things.
+
+        >>> masks = InstanceMasks(np.array([[[0, 1, 2]]]), ["cup", "hand_a"], ["object", "hand"])
+        >>> masks.of("object").tolist(), masks.of("hand_a", "cup").tolist()
+        ([[[False, True, False]]], [[[False, True, True]]])
         """
         for word in roles:
             if word not in (*ROLES, *self.names):
                 raise ValueError(f"no {word!r}: there are {', '.join([*ROLES, *self.names])}")
-        wanted = [
-            k for k, names in enumerate(zip(self.names, self.roles, strict=True), 1)
-            if set(names) & set(roles)
-        ]  # fmt: skip
-        return np.isin(self.numbers, wanted)
+        things = enumerate(zip(self.names, self.roles, strict=True), 1)
+        return np.isin(self.numbers, [k for k, words in things if set(words) & set(roles)])
 
 
 def masks_file(root: Path, clip_id: str) -> Path:
-    """Return where the masks of a clip lie."""
+    """Return the path of a clip's masks."""
     return Path(root) / FOLDER / "masks" / f"{clip_id}.npz"
 
 
 def write_masks(root: Path, clip_id: str, masks: InstanceMasks) -> None:
-    """Write the masks of a clip: all of the file or none of it."""
+    """Write the masks of a clip, as one whole file or not at all."""
     names, roles = np.array(masks.names), np.array(masks.roles)
     write_arrays(masks_file(root, clip_id), masks=masks.numbers, names=names, roles=roles)
 
@@ -68,7 +69,7 @@ def read_masks(root: Path, clip_id: str) -> InstanceMasks:
 
 
 def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence[dict]) -> None:
-    """Write the tables of clips, (clip_id, scene), with more columns of each clip in `extra`."""
+    """Write the tables of clips, (clip_id, scene); extra: more columns of the table of clips."""
     names, all_scenes = zip(*scenes, strict=True)
     clips = [
         {
@@ -98,13 +99,13 @@ def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence
     folder = Path(root) / FOLDER
     write_table(folder / "states.parquet", things)
     write_table(folder / "frames.parquet", pd.DataFrame(frames))
-    write_table(folder / "clips.parquet", pd.DataFrame(clips))  # last: by it `Truth` is there
+    write_table(folder / "clips.parquet", pd.DataFrame(clips))  # last: `Truth` looks for it
 
 
 class Truth:
-    """What is known of the clips of a rendered set.
+    """What is known about the clips of a rendered set.
 
-    clips: the table of clips, by clip_id. Raises FileNotFoundError where root has no truth.
+    clips: the table of clips, by clip_id. Raises FileNotFoundError if root has no truth.
     """
 
     def __init__(self, root: Path):
@@ -116,36 +117,29 @@ class Truth:
         self.clips = pd.read_parquet(self.root / FOLDER / "clips.parquet").set_index("clip_id")
 
     @functools.cached_property
-    def settings(self) -> dict[str, object]:
-        """What the clips were rendered with, as the seed."""
+    def settings(self) -> dict[str, Any]:
+        """What the clips were rendered with, such as the seed."""
         return json.loads((self.root / FOLDER / "settings.json").read_text())
 
     @functools.cached_property
-    def _frames(self) -> dict[str, pd.DataFrame]:
+    def _frames(self) -> Any:
         return self._by_clip("frames")
 
     @functools.cached_property
-    def _states(self) -> dict[str, pd.DataFrame]:
+    def _states(self) -> Any:
         return self._by_clip("states")
 
-    def _by_clip(self, name: str) -> dict[str, pd.DataFrame]:
-        table = pd.read_parquet(self.root / FOLDER / f"{name}.parquet")
-        starts = np.flatnonzero(table["frame"].diff().fillna(-1) != 1)  # of every thing's rows
-        ids = table["clip_id"].to_numpy(object)[starts]
-        first = starts[np.r_[True, ids[1:] != ids[:-1]]]  # a clip's rows stand together
-        stops = [*first[1:], len(table)]
-        return {
-            table["clip_id"].iloc[a]: table.iloc[a:b] for a, b in zip(first, stops, strict=True)
-        }
+    def _by_clip(self, name: str) -> Any:
+        return pd.read_parquet(self.root / FOLDER / f"{name}.parquet").groupby("clip_id")
 
     def states(self, clip_id: str) -> pd.DataFrame:
         """Return the rows of a clip in the table of states."""
-        return self._states[clip_id]
+        return self._states.get_group(clip_id)
 
     def scene(self, clip_id: str) -> Scene:
-        """Return the scene of a clip, as it was drawn."""
-        clip, frames = self.clips.loc[clip_id], self._frames[clip_id]
-        things, length = self._states[clip_id], len(frames)
+        """Return the scene of a clip, exactly as it was drawn."""
+        clip, frames = self.clips.loc[clip_id], self._frames.get_group(clip_id)
+        things, length = self.states(clip_id), len(frames)
         values = things[list(VALUES)].to_numpy()
         tracks = [
             Track(name, role, *values[k * length : (k + 1) * length].T)

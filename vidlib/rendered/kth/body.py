@@ -1,17 +1,19 @@
-"""Who moves in kth-mini, and how: joints of people who walk, jog, run, box, clap and wave.
+"""The bodies of kth-mini and their motion: joints of people who walk, jog, run, box, clap, wave.
 
-A pose is worked out in body heights, the ground at 0, x forward (seen from the front: to the
-person's left) and y up; `vidlib.rendered.kth.film` places it in the frame. Legs follow from where
-feet and hip are, so that a foot on the ground stays where it is; arms of gaits follow from angles.
-Phase 0 of a gait is where the left foot lands, of boxing where the left fist sets out, of clapping
-where the hands meet, of waving where the arms hang.
+A pose is in body heights, the ground at 0, x forward (seen from the front: to the person's left)
+and y up; `vidlib.rendered.kth.film` places it in the frame. Positions of feet and hip determine the
+legs, so that a foot on the ground stays still; angles determine the arms of gaits. Phase 0: in a
+gait the left foot lands, in boxing the left fist starts, in clapping the hands meet, in waving the
+arms hang.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from vidlib import check
 from vidlib.rendered.scene import smooth
 
 SIDES = ("left", "right")
@@ -19,14 +21,14 @@ JOINTS = (
     "head", "neck", "hip",
     *(f"{side}_{part}" for part in ("shoulder", "elbow", "hand", "knee", "foot") for side in SIDES),
 )  # fmt: skip
-# Of a body height: how thick the body is at each joint; the head's is its diameter.
+# Thickness of the body at each joint, in body heights; of the head, its diameter.
 THICKNESS = {
     "head": 0.125, "neck": 0.07, "hip": 0.15, "shoulder": 0.075, "elbow": 0.055, "hand": 0.05,
     "knee": 0.075, "foot": 0.05,
 }  # fmt: skip
 GROUND = 0.9  # where feet stand, in frame heights
 ANKLE = 0.04  # a foot's joint is its ankle, this high above a flat sole
-BALL = 0.09  # from below the ankle to the ball of the foot
+BALL = 0.09  # from the point below the ankle to the ball of the foot
 TRUNK = 0.29
 HEAD = 0.11  # from the neck to the head's centre
 UPPER_ARM, FOREARM = 0.18, 0.185  # the forearm up to the middle of the hand
@@ -34,13 +36,13 @@ SHOULDER, HIP = 0.115, 0.05  # half the distances across, seen from the front
 
 
 class Gait(NamedTuple):
-    """A way to get on; lengths in body heights, angles in degrees.
+    """A gait; lengths in body heights, angles in degrees.
 
     speed: body heights per second. cadence: steps per second. duty: share of the cycle that a foot
-    is on the ground. hip: what the hip is lower than in standing; bob: what it rises in
-    mid-stance. lean: of the trunk. elbow: how far it is bent; swing: of the upper arm, to either
-    side of `back`. roll: how far the heel is up when the toes leave. lift: ankle (ahead of the hip,
-    above the ground) at 35 % and at 70 % of the swing.
+    is on the ground. hip: how much lower the hip is than in standing; bob: how much it rises in
+    mid-stance. lean: of the trunk. elbow: its bend; swing: of the upper arm, to either side of
+    `back`. roll: lift of the heel when the toes leave. lift: ankle (ahead of the hip, above the
+    ground) at 35 % and at 70 % of the swing.
     """
 
     speed: float
@@ -73,7 +75,7 @@ class Subject:
 
     height: in frame heights, as filmed when walking. legs, arms: their length, 1 the average.
     width: of the body, 1 the average. pace, tempo: habitual speed and frequency of motions; style:
-    how large the motions are; 1 the average. skin, hair: greys. tops, trousers: greys of the usual
+    size of the motions; 1 the average. skin, hair: greys. tops, trousers: greys of the usual
     clothes and of those worn in d3. shoes: grey. pattern: of the top: "plain", "yoke", or, in none
     of the subjects 1 to 16, "stripes" or "panel". long_hair. extra: "coat", "bag" or "hat", in d3.
     """
@@ -95,14 +97,27 @@ class Subject:
     long_hair: bool
     extra: str
 
+    @property
+    def thigh(self) -> float:
+        """Length of the thigh, and of the shank, in body heights."""
+        return 0.245 * self.legs
+
+    @property
+    def arm(self) -> np.ndarray:
+        """Lengths of upper arm and forearm, in body heights: (2,)."""
+        return np.array([UPPER_ARM, FOREARM]) * self.arms
+
 
 def subject(number: int) -> Subject:
-    """Return subject 1 to 25, always the same; ValueError for another number."""
-    if not 1 <= number <= 25:
-        raise ValueError(f"there is no subject {number}: give one of 1 to 25")
+    """Return subject 1 to 25, always the same; ValueError for another number.
+
+    >>> subject(1).number, subject(25).height == subject(25).height
+    (1, True)
+    """
+    check.count("subject", number, most=25)
     rng = np.random.default_rng([2004, number])
 
-    def grey(dark: float) -> int:  # nothing between: there lie the grounds
+    def grey(dark: float) -> int:  # the greys between belong to the grounds
         return int(rng.integers(18, 54) if rng.random() < dark else rng.integers(190, 236))
 
     return Subject(
@@ -133,11 +148,12 @@ def _direction(degrees) -> np.ndarray:
     return np.stack([np.sin(angle), -np.cos(angle)], axis=-1)
 
 
-def _bend(start: np.ndarray, end: np.ndarray, first: float, second: float, to: tuple) -> tuple:
-    """Return middle and end of a limb of two bones, (T, D) each; the end comes within its reach.
+def _bend(start: np.ndarray, end: np.ndarray, bones: Sequence[float], to: tuple) -> tuple:
+    """Return middle and end of a limb, (T, D) each; an end out of its reach comes closer.
 
-    to: the direction, (D,), that the middle bends to.
+    bones: the lengths of the two bones. to: the direction, (D,), that the middle bends to.
     """
+    first, second = bones
     way = end - start
     far = np.linalg.norm(way, axis=-1, keepdims=True)
     reach = np.clip(far, abs(first - second) + 1e-3, 0.998 * (first + second))
@@ -166,85 +182,88 @@ def _swing_curve(s: np.ndarray, values: np.ndarray, slopes: tuple) -> np.ndarray
 
 
 def _ankle(gait: Gait, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where a foot's ankle is, from below the hip, (T, 2), and how its heel is up, (T,)."""
+    """Return the ankle, from the point below the hip, (T, 2), and the foot's pitch, (T,)."""
+
+    def rolled(x, lift) -> tuple:  # the ankle when the foot turns about its ball
+        x = x + BALL * (1 - np.cos(lift)) + ANKLE * np.sin(lift)
+        return x, ANKLE * np.cos(lift) + BALL * np.sin(lift)
+
+    def swing(values: list, slopes: tuple, standing: np.ndarray) -> np.ndarray:
+        return np.where(swinging, _swing_curve(s, np.array(values), slopes), standing)
+
     stride = gait.speed / (gait.cadence / 2)
-    ground = gait.duty * stride  # that the hip passes while the foot stands
+    ground = gait.duty * stride  # how far the hip moves while the foot stands
     front = 0.42 * ground
     u = np.minimum(phase / gait.duty, 1)
     roll = np.radians(gait.roll)
     lift = roll * smooth((u - 0.55) / 0.45)
-    x = front - u * ground + BALL * (1 - np.cos(lift)) + ANKLE * np.sin(lift)
-    y = ANKLE * np.cos(lift) + BALL * np.sin(lift)
-    left = (front - ground + BALL * (1 - np.cos(roll)) + ANKLE * np.sin(roll),
-            ANKLE * np.cos(roll) + BALL * np.sin(roll))  # fmt: skip
+    x, y = rolled(front - u * ground, lift)
+    x0, y0 = rolled(front - ground, roll)
     (x1, y1), (x2, y2) = gait.lift
     s = np.clip((phase - gait.duty) / (1 - gait.duty), 0, 1)
     swinging = phase >= gait.duty
     fall = -(1 - gait.duty) * stride
-    x = np.where(swinging, _swing_curve(s, np.array([left[0], x1, x2, front]), (0, 0.7 * fall)), x)
-    y = np.where(swinging, _swing_curve(s, np.array([left[1], y1, y2, ANKLE]), (y1, -0.1)), y)
-    pitch = np.where(swinging, _swing_curve(s, np.array([roll, roll, 0, -0.25]), (0, 0)), lift)
+    x = swing([x0, x1, x2, front], (0, 0.7 * fall), x)
+    y = swing([y0, y1, y2, ANKLE], (y1, -0.1), y)
+    pitch = swing([roll, roll, 0, -0.25], (0, 0), lift)
     return np.stack([x, y], axis=-1), pitch - 0.25 * (1 - smooth(u / 0.15)) * ~swinging
 
 
 def _upper_body(person: Subject, hip: np.ndarray, lean, nod=0.6) -> dict[str, np.ndarray]:
-    """Return hip, neck and head, the trunk leaning forward that many degrees."""
+    """Return hip, neck and head; lean: of the trunk, in degrees forward."""
     neck = hip - (2 - person.legs) * TRUNK * _direction(-np.asarray(lean))
     return {"hip": hip, "neck": neck, "head": neck - HEAD * _direction(-nod * np.asarray(lean))}
 
 
 def gait_pose(person: Subject, gait: Gait, phase: np.ndarray) -> dict[str, np.ndarray]:
     """Return the joints of a gait, the hip above x = 0, and the pitch of the feet in degrees."""
-    thigh = 0.245 * person.legs
+    thigh, (upper_arm, forearm) = person.thigh, person.arm
     feet = {side: _ankle(gait, (phase + k / 2) % 1) for k, side in enumerate(SIDES)}
     height = ANKLE + 2 * thigh - gait.hip + gait.bob * np.cos(4 * np.pi * (phase - gait.duty / 2))
-    for k, (ankle, _) in enumerate(feet.values()):  # no further up than the standing leg reaches
+    for k, (ankle, _) in enumerate(feet.values()):  # limited by the reach of the standing leg
         reach = ankle[:, 1] + np.sqrt((1.995 * thigh) ** 2 - ankle[:, 0] ** 2)
         height = np.where((phase + k / 2) % 1 < gait.duty, np.minimum(height, reach), height)
     hip = np.stack([np.zeros_like(phase), height], axis=-1)
     pose = _upper_body(person, hip, gait.lean + 0.7 * np.cos(4 * np.pi * phase))
     for k, side in enumerate(SIDES):
         ankle, pitch = feet[side]
-        pose[f"{side}_knee"], pose[f"{side}_foot"] = _bend(hip, ankle, thigh, thigh, (1, 0.1))
+        pose[f"{side}_knee"], pose[f"{side}_foot"] = _bend(hip, ankle, (thigh, thigh), (1, 0.1))
         pose[f"{side}_pitch"] = np.degrees(pitch)
-        forward = -np.cos(2 * np.pi * (phase + k / 2))  # against the leg of that side
+        forward = -np.cos(2 * np.pi * (phase + k / 2))  # opposite to the leg of that side
         upper = gait.back + gait.swing * forward
         pose[f"{side}_shoulder"] = pose["neck"] - (0, 0.015)
-        elbow = pose[f"{side}_shoulder"] + person.arms * UPPER_ARM * _direction(upper)
+        elbow = pose[f"{side}_shoulder"] + upper_arm * _direction(upper)
         lower = upper + gait.elbow + 8 * forward
         pose[f"{side}_elbow"] = elbow
-        pose[f"{side}_hand"] = elbow + person.arms * FOREARM * _direction(lower)
+        pose[f"{side}_hand"] = elbow + forearm * _direction(lower)
     return pose
 
 
 def boxing_pose(person: Subject, size: float, phase: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the joints of somebody who boxes, seen from the side."""
-    thigh = 0.245 * person.legs
+    """Return the joints of a boxing person, seen from the side; size: of the motion."""
+    thigh, arm = person.thigh, person.arm
     punch = [np.sin(np.pi * np.clip(2 * ((phase + k / 2) % 1), 0, 1)) ** 1.5 for k in (0, 1)]
     ahead = 0.02 * (punch[0] + punch[1])
     height = ANKLE + 2 * thigh - 0.035 + 0.006 * np.cos(4 * np.pi * phase)
     hip = np.stack([ahead, height], axis=-1)
     pose = _upper_body(person, hip, 3 + 3 * (punch[0] + punch[1]), nod=1)
-    arm = np.array([UPPER_ARM, FOREARM]) * person.arms
     for k, side in enumerate(SIDES):
         foot = np.broadcast_to([(0.13, -0.15)[k], ANKLE], hip.shape)
-        pose[f"{side}_knee"], pose[f"{side}_foot"] = _bend(hip, foot, thigh, thigh, (1, 0))
+        pose[f"{side}_knee"], pose[f"{side}_foot"] = _bend(hip, foot, (thigh, thigh), (1, 0))
         pose[f"{side}_pitch"] = np.full(len(phase), (0.0, 12.0)[k])
         shoulder = pose["neck"] - (0, 0.015)
         guard, out = np.array([0.13, 0.035]), np.array([0.97 * arm.sum() * min(size, 1), 0.02])
         fist = shoulder + guard + punch[k][:, None] * (out - guard)
         pose[f"{side}_shoulder"] = shoulder
-        pose[f"{side}_elbow"], pose[f"{side}_hand"] = _bend(shoulder, fist, *arm, (0, -1))
+        pose[f"{side}_elbow"], pose[f"{side}_hand"] = _bend(shoulder, fist, arm, (0, -1))
     return pose
 
 
 def front_pose(person: Subject, action: str, size: float, phase: np.ndarray) -> dict:
-    """Return the joints of somebody who claps or waves, seen from the front."""
-    thigh = 0.245 * person.legs
-    zero = np.zeros_like(phase)
-    hip = np.stack([zero, zero + ANKLE + 1.99 * thigh], axis=-1)
+    """Return the joints of a clapping or waving person, seen from the front."""
+    zero, arm = np.zeros_like(phase), person.arm
+    hip = np.stack([zero, zero + ANKLE + 1.99 * person.thigh], axis=-1)
     pose = _upper_body(person, hip, 0.8 * np.sin(2 * np.pi * phase))
-    arm = np.array([UPPER_ARM, FOREARM]) * person.arms
     out = 0.5 - 0.5 * np.cos(2 * np.pi * phase)
     for k, side in enumerate(SIDES):
         outward = np.array([(1, -1)[k], 1])
@@ -260,13 +279,11 @@ def front_pose(person: Subject, action: str, size: float, phase: np.ndarray) -> 
             straight = raised + 6 + 26 * out
             pose[f"{side}_hand"] = pose[f"{side}_elbow"] + arm[1] * outward * _direction(straight)
         else:
-            # hands come together ahead of the chest, so arms look shorter there
+            # The hands meet in front of the chest, where the arms look shorter.
             meet, apart = np.array([0.014, -0.1, 0.22]), np.array([0.41 * size, -0.03, 0.1])
             hand = meet + smooth(out)[:, None] * (apart - meet)
-            joints = _bend(
-                np.broadcast_to((SHOULDER * person.width, -0.015, 0), hand.shape), hand, *arm,
-                (0.6, -1, -0.2),
-            )  # fmt: skip
+            start = np.broadcast_to((SHOULDER * person.width, -0.015, 0), hand.shape)
+            joints = _bend(start, hand, arm, (0.6, -1, -0.2))
             for part, joint in zip(("elbow", "hand"), joints, strict=True):
                 pose[f"{side}_{part}"] = pose["neck"] + outward * joint[:, :2]
     return pose

@@ -1,21 +1,22 @@
-"""Draw a scene: its frames, and which thing is on top in each pixel, by the same strokes."""
+"""Draw the frames of a scene and its masks with the same strokes."""
 
 import cv2
 import numpy as np
 
+from vidlib.rendered.drawing import SUBPIXEL, fill, fixed, towards
 from vidlib.rendered.scene import Scene, Track
-from vidlib.rendered.something.looks import SUBPIXEL, Look, fill
+from vidlib.rendered.something.looks import Look
 from vidlib.rendered.truth import InstanceMasks
 
 
 class Canvas:
-    """A picture (H, W, 3) uint8 RGB and beside it, (H, W) uint8, the number of what is on top."""
+    """A picture (H, W, 3) uint8 RGB and (H, W) uint8, the number of the thing on top."""
 
     def __init__(self, picture: np.ndarray, numbers: np.ndarray):
         self.picture, self.numbers = picture, numbers
 
     def paste(self, sprite: np.ndarray, x: float, y: float, diameter: float, angle, number) -> None:
-        """Lay a sprite, (S, S, 4) float32 premultiplied RGBA, on the picture; units are pixels."""
+        """Draw a sprite, (S, S, 4) float32 premultiplied RGBA; units are pixels."""
         height, width = self.numbers.shape
         reach = int(np.ceil(0.75 * diameter)) + 1
         left, top = int(np.floor(x)) - reach, int(np.floor(y)) - reach
@@ -35,29 +36,28 @@ class Canvas:
 
     def line(self, start, end, colour, width: float, number: int) -> None:
         """Draw a line with round ends, from and to points in pixels."""
-        ends = [tuple(round(float(v) * 2**SUBPIXEL) for v in point) for point in (start, end)]
-        width = max(1, round(width))
-        cv2.line(self.picture, *ends, colour, width, cv2.LINE_AA, SUBPIXEL)
-        cv2.line(self.numbers, *ends, number, width, cv2.LINE_8, SUBPIXEL)
+        one, other = fixed([start, end]).tolist()
+        thickness = max(1, round(width))
+        cv2.line(self.picture, one, other, colour, thickness, cv2.LINE_AA, SUBPIXEL)
+        cv2.line(self.numbers, one, other, number, thickness, cv2.LINE_8, SUBPIXEL)
 
     def fill(self, points: np.ndarray, colour, number: int) -> None:
         """Fill a polygon, (N, 2) in pixels."""
         fill(self.picture, points, colour)
-        fixed = np.round(points * 2**SUBPIXEL).astype(np.int32)
-        cv2.fillPoly(self.numbers, [fixed], number, cv2.LINE_8, SUBPIXEL)
+        fill(self.numbers, points, number, cv2.LINE_8)
 
 
 def _draw_hand(canvas: Canvas, look: Look, track: Track, t: int, x, y, number: int) -> None:
     """Draw arm, palm and fingers; x, y, in pixels, is the point that the fingers reach."""
     side_length = len(canvas.picture)
     size, arm, grip = side_length * track.size[t], track.angle[t], track.grip[t]
-    out = np.array([np.cos(arm), np.sin(arm)])
+    out = towards(arm)
     side = np.array([-out[1], out[0]])
     tip = np.array([x, y])
     palm = tip + 0.5 * size * out
     wrist = palm + 0.75 * size * out
     if ((tip < -1.2 * size) | (tip > side_length + 1.2 * size)).any():
-        return  # the arm, which comes from outside, is farther off still
+        return  # the arm comes from outside, so it is even farther away
     for colour, grow in ((tuple(0.55 * c for c in look.skin), 0.07), (look.skin, 0.0)):
         canvas.line(palm, wrist, colour, (0.36 + grow) * size, number)
         canvas.line(palm, palm, colour, (0.58 + grow) * size, number)
@@ -74,7 +74,7 @@ _TURN = np.linspace(0, 2 * np.pi, 60)
 
 
 def _draw_heap_behind(canvas: Canvas, look: Look, track: Track, t: int, x, y, number: int) -> None:
-    """Draw the hollow behind what is buried."""
+    """Draw the hollow behind a buried thing."""
     width = len(canvas.picture) * track.size[t] / 2
     height = y - width * (0.1 + 0.2 * np.sin(_TURN))
     points = np.stack([x + 0.6 * width * np.cos(_TURN), height], axis=1)
@@ -82,7 +82,7 @@ def _draw_heap_behind(canvas: Canvas, look: Look, track: Track, t: int, x, y, nu
 
 
 def _draw_heap(canvas: Canvas, look: Look, track: Track, t: int, x, y, number: int) -> None:
-    """Draw the heap itself, in front of what is buried."""
+    """Draw the heap itself, in front of a buried thing."""
     width = len(canvas.picture) * track.size[t] / 2
     height = y + width * (0.45 + 0.65 * (1 + 0.05 * np.sin(7 * _TURN)) * np.sin(_TURN))
     canvas.fill(np.stack([x + width * np.cos(_TURN), height], axis=1), look.heap, number)
@@ -99,7 +99,7 @@ def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks
     for number, one in enumerate(scene.tracks, 1):
         of.setdefault(one.role, []).append((number, one))
     still = Canvas(look.ground.copy(), np.zeros(look.ground.shape[:2], np.uint8))
-    for number, one in of.get("bystander", []):  # they lie on the ground: drawn once
+    for number, one in of.get("bystander", []):  # on the ground: drawn once
         x, y = one.x[0] * size + size / 2, one.y[0] * size + size / 2
         still.paste(look.sprites[one.name], x, y, one.size[0] * size, one.angle[0], number)
 
@@ -109,10 +109,12 @@ def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks
     layers += [("heap", _draw_heap), ("hand", _draw_hand)]
     for t, (cx, cy) in enumerate(scene.camera * size):
         move = np.array([[1.0, 0.0, -cx - size / 2], [0.0, 1.0, -cy - size / 2]])
-        there = {"dsize": (size, size), "borderMode": cv2.BORDER_REFLECT_101}
-        cv2.warpAffine(still.picture, move, dst=frames[t], **there)
-        cv2.warpAffine(still.numbers, move, dst=numbers[t], flags=cv2.INTER_NEAREST, **there)
         canvas = Canvas(frames[t], numbers[t])
+        for source, target, flags in (
+            (still.picture, canvas.picture, cv2.INTER_LINEAR),
+            (still.numbers, canvas.numbers, cv2.INTER_NEAREST),
+        ):
+            cv2.warpAffine(source, move, (size, size), target, flags, cv2.BORDER_REFLECT_101)
         for role, draw_one in layers:
             for number, one in of.get(role, []):
                 x, y = one.x[t] * size - cx, one.y[t] * size - cy

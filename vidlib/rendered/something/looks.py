@@ -1,7 +1,7 @@
 """What the things of a clip look like: textured grounds and objects, chosen at random.
 
-What is drawn in the validation split (shapes, their textures, background patterns) never occurs in
-training; colours and sizes come from the same distributions.
+Shapes, textures and background patterns of the validation split never occur in training; colours
+and sizes come from the same distributions.
 """
 
 import colorsys
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidlib.rendered.drawing import DISC, cut_out, fill, smooth_noise
 from vidlib.rendered.scene import Scene
 
 SHAPES = {
@@ -24,8 +25,35 @@ BACKGROUNDS = {
     "train": ("wood", "clouds", "squares", "speckle", "gradient"),
     "validation": ("tiles", "waves", "blotches"),
 }
+OUTLINES: dict[str, list] = {  # polygons in [-1, 1]; those after the first are holes
+    "ball": [0.92 * DISC],
+    "box": [[(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)]],
+    "wedge": [[(0, -0.95), (0.95, 0.8), (-0.95, 0.8)]],
+    "star": [
+        0.97 * DISC[::4] * np.where(np.arange(12) % 2, 0.5, 1)[:, None] @ [[0, -1], [1, 0]]
+    ],
+    "cross": [
+        [(-0.35, -1), (0.35, -1), (0.35, -0.35), (1, -0.35), (1, 0.35), (0.35, 0.35), (0.35, 1),
+         (-0.35, 1), (-0.35, 0.35), (-1, 0.35), (-1, -0.35), (-0.35, -0.35)]
+    ],
+    "capsule": [0.5 * DISC + np.where(DISC[:, 1:] > 0, 1, -1) * np.array([0, 0.45])],
+    "house": [
+        [(0, -1), (0.9, -0.2), (0.7, -0.2), (0.7, 0.9), (-0.7, 0.9), (-0.7, -0.2), (-0.9, -0.2)]
+    ],
+    "shield": [[(-0.8, -0.9), (0.8, -0.9), (0.75, 0.1), (0, 1), (-0.75, 0.1)]],
+    "hexagon": [0.95 * DISC[::8]],
+    "diamond": [[(0, -1), (0.75, 0), (0, 1), (-0.75, 0)]],
+    "drop": [np.vstack([[(0, -1)], 0.65 * DISC[:25] + (0, 0.3)])],
+    "ring": [0.95 * DISC, 0.42 * DISC],
+    "arrow": [
+        [(0, -1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)]
+    ],
+    "mug": [
+        [(-0.75, -0.85), (0.45, -0.85), (0.45, -0.5), (0.95, -0.4), (0.95, 0.4), (0.45, 0.5),
+         (0.45, 0.25), (0.7, 0.2), (0.7, -0.2), (0.45, -0.25), (0.45, 0.9), (-0.75, 0.9)]
+    ],
+}  # fmt: skip
 SPRITE = 96  # pixels of a sprite before it is scaled to its size in the frame
-SUBPIXEL = 4  # fractional bits that OpenCV's drawing functions take
 
 
 def _rgb(rng: np.random.Generator, saturation, value) -> np.ndarray:
@@ -36,8 +64,7 @@ def _rgb(rng: np.random.Generator, saturation, value) -> np.ndarray:
 
 def _cloud(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
     """Smooth noise, (size, size) in about [0, 1]."""
-    coarse = rng.random((cells, cells)).astype(np.float32)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+    return smooth_noise(rng.random((cells, cells)), (size, size))
 
 
 def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
@@ -71,62 +98,16 @@ def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
     return np.clip(colours, 0, 255).astype(np.uint8)
 
 
-def _outline(shape: str) -> list[np.ndarray]:
-    """Return the polygons of a shape in [-1, 1]; later ones are holes."""
-    circle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    ring = np.stack([np.cos(circle), np.sin(circle)], axis=1)
-    polygon = {
-        "box": [(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)],
-        "wedge": [(0, -0.95), (0.95, 0.8), (-0.95, 0.8)],
-        "cross": [
-            *((-0.35, -1), (0.35, -1), (0.35, -0.35), (1, -0.35), (1, 0.35), (0.35, 0.35)),
-            *((0.35, 1), (-0.35, 1), (-0.35, 0.35), (-1, 0.35), (-1, -0.35), (-0.35, -0.35)),
-        ],
-        "house": [(0, -1), (0.9, -0.2), (0.7, -0.2), (0.7, 0.9), (-0.7, 0.9), (-0.7, -0.2),
-                  (-0.9, -0.2)],
-        "shield": [(-0.8, -0.9), (0.8, -0.9), (0.75, 0.1), (0, 1), (-0.75, 0.1)],
-        "diamond": [(0, -1), (0.75, 0), (0, 1), (-0.75, 0)],
-        "arrow": [(0, -1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)],
-    }.get(shape)  # fmt: skip
-    if polygon is not None:
-        return [np.array(polygon)]
-    if shape == "ball":
-        return [0.92 * ring]
-    if shape == "capsule":
-        return [ring * 0.5 + np.where(ring[:, 1:] > 0, 1, -1) * np.array([0, 0.45])]
-    if shape == "hexagon":
-        return [0.95 * ring[::8]]
-    if shape == "ring":
-        return [0.95 * ring, 0.42 * ring]
-    if shape == "drop":
-        return [np.vstack([[(0, -1)], 0.65 * ring[:25] + (0, 0.3)])]
-    if shape == "mug":
-        body = np.array([(-0.75, -0.85), (0.45, -0.85), (0.45, 0.9), (-0.75, 0.9)])
-        handle = np.array([(0.45, -0.5), (0.95, -0.4), (0.95, 0.4), (0.45, 0.5), (0.45, 0.25),
-                           (0.7, 0.2), (0.7, -0.2), (0.45, -0.25)])  # fmt: skip
-        return [np.vstack([body[:2], handle, body[2:]])]
-    points = 0.97 * ring[::4].copy()  # star
-    points[1::2] *= 0.5
-    return [points @ np.array([[0, -1], [1, 0]])]
-
-
-def fill(image: np.ndarray, points: np.ndarray, colour) -> None:
-    """Fill a polygon given in pixels, with smooth edges and to a fraction of a pixel."""
-    fixed = np.round(points * 2**SUBPIXEL).astype(np.int32)
-    cv2.fillPoly(image, [fixed], colour, cv2.LINE_AA, SUBPIXEL)
-
-
 def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
-    """Return an object's picture, (SPRITE, SPRITE, 4) float32, premultiplied RGBA, and its name.
+    """Return a random object's picture, as of `cut_out` with S = `SPRITE`, and its name.
 
-    Colours are in [0, 255], alpha in [0, 1]. Every object has a lid in another colour, so that one
-    sees which way up it is.
+    Every object has a lid in another colour, to show which way up it is.
     """
     shape, texture = rng.choice(SHAPES[split]), rng.choice(TEXTURES[split])
     alpha = np.zeros((SPRITE, SPRITE), np.uint8)
     centre = (SPRITE - 1) / 2
-    for i, polygon in enumerate(_outline(shape)):
-        fill(alpha, centre + 0.46 * SPRITE * polygon, 0 if i else 255)
+    for i, polygon in enumerate(OUTLINES[shape]):
+        fill(alpha, centre + 0.46 * SPRITE * np.asarray(polygon), 0 if i else 255)
     y, x = (np.mgrid[0:SPRITE, 0:SPRITE].astype(np.float32) - centre) / (0.46 * SPRITE)
     pattern = {
         "plain": np.zeros_like(x),
@@ -143,8 +124,7 @@ def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
     picture = np.where((y < -0.35)[..., None], lid, picture)
     inner = cv2.erode(alpha, np.ones((5, 5), np.uint8))
     picture = np.where((inner > 0)[..., None], picture, 0.35 * picture)  # a dark rim
-    alpha = alpha.astype(np.float32)[..., None] / 255
-    return np.concatenate([picture * alpha, alpha], axis=2).astype(np.float32), f"{texture} {shape}"
+    return cut_out(picture, alpha), f"{texture} {shape}"
 
 
 @dataclass(frozen=True)

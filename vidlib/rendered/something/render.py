@@ -1,30 +1,23 @@
 """Render `something-mini`: sixteen classes as video files in Something-something V2's own layout.
 
-Beside the files of the original stands the truth (`vidlib.rendered.truth`); the reader,
-`read_something`, does not look there.
+The truth (`vidlib.rendered.truth`) is stored beside the usual files; `read_something` ignores it.
 """
 
 from functools import partial
 from pathlib import Path
 
-from vidlib.rendered.files import clip_rngs, entry, render_set, write_clip
+from vidlib.rendered.files import MadeClip, render_set
 from vidlib.rendered.something.draw import draw
 from vidlib.rendered.something.looks import dress
 from vidlib.rendered.something.scripts import CLASSES, compose
 
 
-def _render_clip(job: tuple[str, str, int], *, root: Path, size: int, seed: int) -> tuple:
-    """Render one clip, unless its files are there; return its list entry and its scene."""
-    clip_id, split, label = job
-    scene_rng, look_rng = clip_rngs(seed, clip_id)
+def _make_clip(label: int, split: str, size: int, scene_rng, look_rng) -> MadeClip:
     scene = compose(label, scene_rng)
     look = dress(scene, look_rng, split, size)
-    write_clip(root, clip_id, lambda: draw(scene, look, size))
-    template = CLASSES[label].template
     nouns = [look.names[one.name] for one in scene.tracks if one.role in ("object", "heap")]
-    places = ["table"] if "[somewhere]" in template else []
-    placeholders = [*nouns, *places][: template.count("[")]
-    return entry(clip_id, template, placeholders), scene
+    words = [*nouns, "table"][: CLASSES[label].template.count("[")]
+    return MadeClip(scene, words, partial(draw, scene, look, size))
 
 
 def render_something_mini(
@@ -33,16 +26,17 @@ def render_something_mini(
     """Render the set under root, `size` pixels a side, as real VP9 files of 12 frames a second.
 
     clips_per_class: how many clips of each class per split ("train", "validation"). A clip depends
-    on the seed and its number alone, not on `processes`. Killed at any moment, the next call goes
-    on where this one was. Raises ValueError for sizes VP9's chroma cannot halve, for impossible
-    numbers of clips, and for a folder with clips of another seed or size.
+    on the seed and its number only, not on `processes`. After an interruption the next call renders
+    what is missing. Raises ValueError for sizes that are odd or below 32, for impossible numbers of
+    clips, and for a folder with clips of another seed or size.
+
+    >>> render_something_mini(
+    ...     Path("unused"), clips_per_class={"train": 9}, size=33, seed=0, processes=1
+    ... )
+    Traceback (most recent call last):
+    ValueError: render_size is 33: give an even number of pixels, at least 32
     """
-    settings = {"seed": seed, "size": size}
     render_set(
-        root,
-        partial(_render_clip, root=Path(root), **settings),
-        {one.name: number for number, one in CLASSES.items()},
-        clips_per_class=clips_per_class,
-        settings=settings,
-        processes=processes,
-    )
+        root, _make_clip, {number: one.template for number, one in CLASSES.items()},
+        clips_per_class=clips_per_class, size=size, seed=seed, processes=processes,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ separates them has used the order of the frames.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -151,14 +152,10 @@ _CLASSES = (
     Class(39, "Moving [something] and [something] so they pass each other", _pass),
     Class(43, "Moving [something] down", _up, True),
     Class(45, "Moving [something] up", _up),
-    Class(
-        81,
-        "Pretending to take [something] from [somewhere]",
-        lambda shot: _take(shot, pretend=True),
-    ),
+    Class(81, "Pretending to take [something] from [somewhere]", partial(_take, pretend=True)),
     Class(93, "Pushing [something] from left to right", _push_right),
     Class(94, "Pushing [something] from right to left", _push_right, True),
-    Class(147, "Taking [something] from [somewhere]", lambda shot: _take(shot, pretend=False)),
+    Class(147, "Taking [something] from [somewhere]", partial(_take, pretend=False)),
     Class(164, "Turning [something] upside down", _turn_over),
     Class(165, "Turning the camera downwards while filming [something]", _film, pan=(0, 1)),
     Class(166, "Turning the camera left while filming [something]", _film, True, pan=(1, 0)),
