@@ -478,32 +478,35 @@ def test_clstm_looks_back_only_and_i3d_both_ways():
     ("build", "message"),
     [
         (lambda: I3D(0), "num_classes is 0"),
-        (lambda: I3D(2, width=0), "width is 0: it must be above 0"),
-        (lambda: I3D(2, width=math.nan), "width is nan: it must be above 0"),
-        (lambda: I3D(2, spatial_strides=(2.5, 2, 2, 2, 2)), "give five whole numbers"),
-        (lambda: I3D(2, spatial_strides=2), "spatial_strides is 2: give five whole numbers"),
-        (lambda: I3D(2, head="sequence", frames=0), "frames is 0 and size"),
+        (lambda: I3D(2, width=0), "width is 0: .* above 0"),
+        (lambda: I3D(2, width=math.nan), "width is nan: .* above 0"),
+        (
+            lambda: I3D(2, spatial_strides=(2.5, 2, 2, 2, 2)),
+            "spatial_strides .* give 5 whole numbers",
+        ),
+        (lambda: I3D(2, spatial_strides=2), "spatial_strides is 2: give 5 whole numbers"),
+        (lambda: I3D(2, head="sequence", frames=0), "frames is 0"),
         (
             lambda: I3D(2, head="sequence", size=32),
-            "size 32: give whole numbers of at least 1, two",
+            "size is 32: give 2 whole numbers",
         ),
-        (lambda: CLSTM(2, size=224), "size is 224: give height and width"),
-        (lambda: I3D(2, spatial_strides=(2, 2, 2)), "give five whole numbers"),
-        (lambda: I3D(2, temporal_strides=(2, 2)), "give three whole numbers of at least 1"),
+        (lambda: CLSTM(2, size=224), "size is 224: give 2 whole numbers"),
+        (lambda: I3D(2, spatial_strides=(2, 2, 2)), "spatial_strides .* give 5 whole numbers"),
+        (lambda: I3D(2, temporal_strides=(2, 2)), "temporal_strides .* give 3 whole numbers"),
         (
             lambda: I3D(2, width=1 / 32, head="sequence", size=(32, 32))(
                 torch.zeros(1, 3, 9, 32, 32)
             ),
-            r"built for clips of \(B, 3, 16, 32, 32\); resize them",
+            r"give .*3, 16, 32, 32\)",
         ),
         (lambda: I3D(2, temporal_strides=(1, 0, 2)), r"temporal_strides is \(1, 0, 2\)"),
-        (lambda: I3D(2, head="max"), 'head is \'max\': choose "average", "pairs" or "sequence"'),
-        (lambda: CLSTM(2, layers=0), "layers is 0: it must be at least 1"),
-        (lambda: CLSTM(2, kernel=4), "kernel is 4: it must be odd"),
-        (lambda: CLSTM(2, stride=(2, 1)), "or one for each of the 3 layers"),
-        (lambda: CLSTM(2, stride=0), "stride is 0"),
+        (lambda: I3D(2, head="max"), "head is 'max'.*: give one of average, pairs, sequence"),
+        (lambda: CLSTM(2, layers=0), "layers is 0"),
+        (lambda: CLSTM(2, kernel=4), "kernel is 4: .*odd"),
+        (lambda: CLSTM(2, stride=(2, 1)), "stride is .* give 3 whole numbers"),
+        (lambda: CLSTM(2, stride=0), "stride is .*0"),
         (lambda: CLSTM(2, size=(32, 32)), "leaves no pixel after 3 layers"),
-        (lambda: CLSTM(2, head="mean"), 'choose "sequence", "last" or "average"'),
+        (lambda: CLSTM(2, head="mean"), "head is 'mean'.*: give one of sequence, last, average"),
     ],
 )
 def test_impossible_networks_say_why(build, message):
@@ -514,7 +517,7 @@ def test_impossible_networks_say_why(build, message):
 def test_unfit_input_says_what_fits():
     net = CLSTM(2, frames=4, size=(16, 20), layers=1)
     for shape in [(1, 3, 5, 16, 20), (1, 3, 4, 20, 16), (3, 4, 16, 20)]:
-        with pytest.raises(ValueError, match=r"built for clips of \(B, 3, 4, 16, 20\)"):
+        with pytest.raises(ValueError, match=r"clips has .* give \(B, 3, 4, 16, 20\)"):
             net(torch.zeros(shape))
-    with pytest.raises(ValueError, match=r"give clips as \(B, 3, T, H, W\)"):
+    with pytest.raises(ValueError, match=r"clips has .* give clips \(B, 3, T, H, W\)"):
         I3D(2, width=1 / 16)(torch.zeros(1, 16, 3, 8, 8))

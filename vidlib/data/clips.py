@@ -1,4 +1,4 @@
-"""Clips as networks take them: out of a memory-mapped array, or streamed from their files."""
+"""Clips for networks: from a memory-mapped array, or decoded from their files when used."""
 
 import functools
 import os
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from vidlib.data.index import DataWarning
 from vidlib.data.video import VideoError, read_clip
@@ -20,6 +20,10 @@ def to_network(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Turn frames (..., T, H, W, 3) uint8 RGB into clips (..., 3, T, H, W) float32 in [-1, 1].
 
     A tensor's clips are on its device.
+
+    >>> clips = to_network(np.zeros((16, 64, 64, 3), np.uint8))
+    >>> clips.shape, clips.min().item()
+    (torch.Size([3, 16, 64, 64]), -1.0)
     """
     if not isinstance(frames, torch.Tensor):
         frames = torch.tensor(np.asarray(frames))  # a copy: a memory map may be read-only
@@ -28,10 +32,9 @@ def to_network(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 class Frames:
-    """The frames of some clips, read one clip at a time when they are asked for.
+    """The frames of some clips, each read from an array on disk, or decoded, when it is used.
 
     `frames[i]` is clip i, (T, H, W, 3) uint8; `numpy.asarray(frames)` all of them, (N, T, H, W, 3).
-    Whether a clip comes out of an array on disk or is decoded from its file is not to be seen.
     """
 
     def __init__(
@@ -41,9 +44,9 @@ class Frames:
         shape: tuple[int, ...],
         decoded: bool = False,
     ):
-        """read: returns the clip of a row, of that shape. rows: of the clips, in their order.
+        """read: returns the clip of a row, of this shape. rows: the rows of the clips, in order.
 
-        decoded: whether reading a clip means decoding it.
+        decoded: whether `read` decodes a file.
         """
         self.read, self.rows, self.decoded = read, rows, decoded
         self.shape = (len(rows), *shape)
@@ -53,23 +56,23 @@ class Frames:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Return clip i; `VideoError` where it has to be decoded and cannot be."""
+        """Return clip i; raise `VideoError` if its file cannot be decoded."""
         return self.read(int(self.rows[i]))
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         """Return all clips in memory."""
-        return np.stack(list(self)).astype(dtype or np.uint8, copy=False)
+        return np.stack([self[i] for i in range(len(self))]).astype(dtype or np.uint8, copy=False)
 
     def take(self, positions: np.ndarray) -> "Frames":
-        """Return the clips at these positions, still unread."""
+        """Return the clips at these positions, without reading them."""
         return Frames(self.read, self.rows[positions], self.shape[1:], self.decoded)
 
 
 class Clips(Dataset):
     """Clips of an index: item i is (clip (3, T, H, W) in [-1, 1], output).
 
-    index: a row per clip, as read. frames: of the same clips. classes: official numbers in
-    increasing order; a network's output k stands for classes[k].
+    index: a row per clip, as a reader returns it. frames: of the same clips. classes: official
+    numbers in increasing order; a network's output k is for classes[k].
     """
 
     def __init__(self, index: pd.DataFrame, frames: Frames, classes: list[int]):
@@ -100,31 +103,36 @@ class Clips(Dataset):
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return all clips at once, (N, 3, T, H, W) in [-1, 1], and their outputs, (N,) int64."""
-        return to_network(self.frames), torch.from_numpy(self.outputs).long()
+        return to_network(np.asarray(self.frames)), torch.from_numpy(self.outputs).long()
 
 
 def load_clips(folder: Path) -> Clips:
-    """Return the clips that `prepare_clips` found good; each is read when it is used."""
+    """Return the good clips of a folder that `prepare_clips` wrote; each is read when it is used.
+
+    Raises FileNotFoundError if the folder has no prepared clips.
+
+    >>> load_clips("no/such/folder")
+    Traceback (most recent call last):
+    FileNotFoundError: no/such/folder has no prepared clips: run the prepare stage first
+    """
     folder = Path(folder)
     if not (folder / "index.parquet").is_file() or (folder / "decoding.txt").exists():
-        raise FileNotFoundError(f"{folder} holds no prepared clips; run the prepare stage first")
+        raise FileNotFoundError(f"{folder} has no prepared clips: run the prepare stage first")
     index = pd.read_parquet(folder / "index.parquet")
     frames, size = index.attrs["frames"], tuple(index.attrs["size"])
     decoded = not (folder / "frames.npy").is_file()
-    if not decoded:
-        read = np.load(folder / "frames.npy", mmap_mode="r").__getitem__
-    else:
-        read = functools.partial(_read_row, _places(index), frames, size)
     rows = index["row"].to_numpy()
+    read: Callable[[int], np.ndarray]
+    if decoded:
+        stops = [None if pd.isna(stop) else int(stop) for stop in index["stop"]]
+        places = zip(index["path"], index["start"].astype(int).tolist(), stops, strict=True)
+        # A dict: a lookup in a table would take as long as decoding a frame.
+        places_by_row = dict(zip(rows.tolist(), places, strict=True))
+        read = functools.partial(_read_row, places_by_row, frames, size)
+    else:
+        read = np.load(folder / "frames.npy", mmap_mode="r").__getitem__
     classes = sorted(index["label"].unique().tolist())
     return Clips(index, Frames(read, rows, (frames, *size, 3), decoded), classes)
-
-
-def _places(index: pd.DataFrame) -> dict[int, tuple]:
-    """Return path, start and stop by row; a lookup in a table would take as long as a frame."""
-    stops = [None if pd.isna(stop) else int(stop) for stop in index["stop"]]
-    places = zip(index["path"], index["start"].astype(int).tolist(), stops, strict=True)
-    return dict(zip(index["row"].tolist(), places, strict=True))
 
 
 def _read_row(places: dict[int, tuple], frames: int, size: tuple[int, int], row: int) -> np.ndarray:
@@ -133,10 +141,10 @@ def _read_row(places: dict[int, tuple], frames: int, size: tuple[int, int], row:
 
 
 class Batch(NamedTuple):
-    """Some clips, still as frames: `to_network` turns them on the device where they are used.
+    """A batch of clips as frames, which `to_network` converts on the device that uses them.
 
     frames: (B, T, H, W, 3) uint8. outputs: (B,) int64. positions: (B,) int64, in the clips that
-    were asked for. lost: why others, that belonged here, could not be read.
+    were given. lost: for each clip that could not be read, why.
     """
 
     frames: torch.Tensor
@@ -146,7 +154,7 @@ class Batch(NamedTuple):
 
 
 class _Readable(Dataset):
-    """Position, frames and output of clips; in place of frames, why there are none."""
+    """Position, frames and output of clips; instead of frames, why they cannot be read."""
 
     def __init__(self, clips: Clips):
         self.clips = clips
@@ -173,19 +181,6 @@ class _Readable(Dataset):
         )
 
 
-class _Shares(Sampler):
-    """Of each batch, what one of several processes takes."""
-
-    def __init__(self, batches: BatchSampler, number: int, processes: int):
-        self.batches, self.number, self.processes = batches, number, processes
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (batch[self.number :: self.processes] for batch in self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
 def batch_loader(
     clips: Clips,
     batch_size: int,
@@ -195,31 +190,41 @@ def batch_loader(
     workers: int | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> DataLoader:
-    """Return a loader of `Batch`es, one call of `iter` an epoch.
+    """Return a loader of `Batch`es; each call of `iter` starts an epoch.
 
-    order: positions in the order wanted (default: as they stand). A clip that cannot be read is
-    left out of its batch, which may become empty by that. workers: processes that read while the
-    last batch is being used; by default one a core for clips that are decoded, and none for those
-    that lie ready. share: (i, n) takes every n-th clip of each batch, from the i-th on: n loaders
-    together give each batch once, and equally many, though some of a short one may be empty.
+    order: positions of the clips in the order wanted (default: all, as they are). A clip that
+    cannot be read is left out of its batch, which may be empty then. workers: processes that read
+    ahead; by default one per core if clips are decoded, else none. share: (i, n) takes every n-th
+    clip of each batch, from the i-th on, so that n processes share each batch; shares of a short
+    batch may be empty.
+
+    >>> index = pd.DataFrame({"label": [3, 7, 7], "label_name": ["walk", "run", "run"]})
+    >>> frames = Frames(np.zeros((3, 4, 8, 8, 3), np.uint8).__getitem__, np.arange(3), (4, 8, 8, 3))
+    >>> [batch.outputs.tolist() for batch in batch_loader(Clips(index, frames, [3, 7]), 2)]
+    [[0, 1], [1]]
     """
     if workers is None:
         workers = (os.cpu_count() or 1) if clips.frames.decoded else 0
-    dataset = _Readable(clips)
+    dataset, (first, step) = _Readable(clips), share
     batches = BatchSampler(range(len(clips)) if order is None else order, batch_size, drop_last)
     return DataLoader(
         dataset,
-        batch_sampler=_Shares(batches, *share),
+        batch_sampler=[batch[first::step] for batch in batches],
         num_workers=workers,
         collate_fn=dataset.collate,
-        generator=torch.Generator(),  # of its own: it takes nothing from the one that dropout uses
+        generator=torch.Generator(),  # its own, so that dropout's random numbers do not change
     )
 
 
 def stream_clips(clips: Clips, batch_size: int, **options) -> Iterator[Batch]:
-    """Yield the batches of a `batch_loader` that are not empty, options as there.
+    """Yield the batches of `batch_loader`, with its options, that are not empty.
 
-    Once all are through, clips that could not be read are counted in a `DataWarning`.
+    At the end a `DataWarning` counts the clips that could not be read.
+
+    >>> index = pd.DataFrame({"label": [3, 7], "label_name": ["walk", "run"]})
+    >>> frames = Frames(np.zeros((2, 4, 8, 8, 3), np.uint8).__getitem__, np.arange(2), (4, 8, 8, 3))
+    >>> [batch.frames.shape for batch in stream_clips(Clips(index, frames, [3, 7]), 2)]
+    [torch.Size([2, 4, 8, 8, 3])]
     """
     lost = []
     for batch in batch_loader(clips, batch_size, **options):

@@ -1,23 +1,25 @@
 """Read KTH Actions (Schuldt, Laptev, Caputo, ICPR 2004) in the layout of the original download.
 
 The folder holds 00sequences.txt and the videos, personNN_<action>_dN_uncomp.avi, beside it or in
-folders one deep, as each of the six archives is unpacked into one. The list says which stretches of
-a video show the action, in frames counted from 1, the last included: most often four. One video is
-listed as "*missing*".
+folders one deep, one for each of the six archives. The list says which segments of a video, mostly
+four, show the action, in frames counted from 1, the last included. One video is listed as
+"*missing*".
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from vidlib import check
 from vidlib.data.index import Problems
 from vidlib.data.video import VideoError, promised_frames
 
 LIST = "00sequences.txt"
 HOW_TO_GET = (
-    "`python -m vidlib.data.download FOLDER` fetches what a folder lacks of KTH Actions; what is "
-    "broken in it, delete first"
+    "`python -m vidlib.data.download FOLDER` fetches what is missing from a folder of KTH Actions; "
+    "delete broken files first"
 )
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 SCENARIOS = {
@@ -27,7 +29,7 @@ SCENARIOS = {
     "d4": "indoors",
 }
 # By subject. In the study a network is judged on "validation"; the paper calls that its test set.
-SPLITS = {
+SPLITS: dict[str, dict[str, Iterable[int]]] = {
     "paper": {"train": range(1, 17), "validation": range(17, 26)},
     "original": {
         "train": range(11, 19),
@@ -48,14 +50,17 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
     (that of the data set, of 8, 8 and 9 subjects: train, validation, test). Columns: clip_id (video
     and number of the sequence in it, from 1), path, start, stop (frames, 0-based, half-open), label
     (0 to 5, as in `ACTIONS`), label_name, split, group (the subject, 1 to 25), scenario (d1 to d4).
-    What is amiss (lines that cannot be read, videos listed twice, that lie in two places, that are
-    absent, that cannot be opened or that no line names, sequences beyond their video's end) is left
-    out, sequences that reach over it are cut there; all is counted in one `DataWarning` and listed
-    in `index.attrs["problems"]`. Raises ValueError for another split, FileNotFoundError without the
-    list, `DataError` where no sequence is left or, `strict`, anything is amiss.
+    Problems are left out: lines that cannot be read, videos that are listed twice, in two places,
+    absent, not listed or that cannot be opened, and sequences beyond their video's end; a sequence
+    that reaches over the end is cut there. One `DataWarning` counts them, and
+    `index.attrs["problems"]` lists them. Raises ValueError for another split, FileNotFoundError
+    without the list, `DataError` if no sequence is left or, with `strict`, for any problem.
+
+    >>> read_kth("no/such/folder")
+    Traceback (most recent call last):
+    FileNotFoundError: missing: no/such/folder/00sequences.txt...
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
+    check.one_of("split", split, SPLITS)
     subjects = {subject: name for name, group in SPLITS[split].items() for subject in group}
     root = Path(root)
     if not (root / LIST).is_file():
@@ -68,7 +73,7 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
             problems.add("videos in two places", str(path))
         else:
             files[video] = path
-    rows, seen = [], set()
+    rows, seen = [], set[str]()
     text = (root / LIST).read_text(encoding="utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         entry = LINE.fullmatch(line.strip())
@@ -101,19 +106,16 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
             continue
         for k, (first, last) in enumerate(re.findall(r"(\d+)\s*-\s*(\d+)", ranges), 1):
             start, stop, clip_id = int(first) - 1, int(last), f"{video}_{k}"
+            place = f"{clip_id}: frames {first} to {last} of a video of {frames or '?'}"
             if not 0 <= start < stop:
-                problems.add("impossible ranges", f"{clip_id}: {first}-{last}")
+                problems.add("impossible ranges", place)
             elif frames and start >= frames:
-                problems.add("sequences beyond the end", _beyond(clip_id, first, last, frames))
+                problems.add("sequences beyond the end", place)
             else:
                 if frames and stop > frames:
-                    problems.add("sequences cut at the end", _beyond(clip_id, first, last, frames))
+                    problems.add("sequences cut at the end", place)
                     stop = frames
                 rows.append({**row, "clip_id": clip_id, "start": start, "stop": stop})
     for video in sorted(files.keys() - seen):
         problems.add("videos that the list does not name", str(files[video]))
     return problems.settle(rows, strict)
-
-
-def _beyond(clip_id: str, first: str, last: str, frames: int) -> str:
-    return f"{clip_id}: frames {first} to {last} of a video of {frames}"

@@ -1,4 +1,4 @@
-"""Decode a whole set once, by several processes, whatever its files do to them."""
+"""Decode a whole set once, in several processes, even if files crash or hang some of them."""
 
 import functools
 import hashlib
@@ -18,8 +18,8 @@ from tqdm import tqdm
 from vidlib.data.video import MOST_SECONDS, decode_sequences
 from vidlib.files import aside, sweep, sync, write_table, write_text
 
-JOBS = 4096  # given to the pool at a time: each costs the parent some kilobytes
-EVERY = 1.0  # seconds from one time that frames are forced to the disk to the next
+JOBS = 4096  # given to the pool at a time: each takes some kilobytes in the parent
+EVERY = 1.0  # seconds between syncs of the frames to the disk
 
 
 def _decode_file(
@@ -27,25 +27,27 @@ def _decode_file(
 ) -> list[tuple[int, int, str]]:
     """Decode the clips of one file; return row, length and reason of each.
 
-    place: an npy file and where in it the data begins; good clips are written to their rows.
+    place: an npy file and the offset of its data; good clips are written to their rows.
     """
     path, clips = job
-    signal.alarm(2 * MOST_SECONDS)  # ends a decoder that hangs, even where its parent was killed
-    decoded = decode_sequences(path, [(start, stop) for _, start, stop in clips], frames, size)
+    signal.alarm(2 * MOST_SECONDS)  # ends a decoder that hangs, even if its parent was killed
+    decoded = decode_sequences(
+        Path(path), [(start, stop) for _, start, stop in clips], frames, size
+    )
     signal.alarm(0)
     rows = [row for row, _, _ in clips]
     if place:
         array, offset = place
-        with array.open("r+b") as file:  # written, not mapped: that would cost a fault per page
+        with array.open("r+b") as file:  # not mapped: that costs a fault per page
             for row, clip in zip(rows, decoded, strict=True):
-                if not clip.reason:
+                if clip.frames is not None:
                     file.seek(offset + row * clip.frames.nbytes)
-                    file.write(clip.frames)
+                    file.write(clip.frames.data)
     return [(row, clip.length, clip.reason) for row, clip in zip(rows, decoded, strict=True)]
 
 
 def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
-    """Yield what `work` says of each job, whatever becomes of its process; of odd ones, last."""
+    """Yield the result of `work` for each job; jobs whose process ended are tried again, last."""
     odd = []
     with ProcessPool(processes) as pool:
         try:
@@ -57,9 +59,9 @@ def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
                     except ProcessExpired:
                         odd.append(job)
         except BaseException:
-            pool.stop()  # or it would finish all that is left
+            pool.stop()  # else it finishes all jobs
             raise
-    # Once more, alone: it may have been the machine that was short of memory or of time.
+    # Alone: the machine may have been short of memory or time.
     for path, clips in odd:
         with ProcessPool(1) as pool:
             try:
@@ -71,7 +73,7 @@ def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
 
 
 def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
-    """Return per file its path and its clips, (row, start, stop), without those that are done."""
+    """Return each file's path and its clips that are not done, (row, start, stop)."""
     files: dict[str, list] = {}
     clips = zip(index["path"], index["start"], index["stop"], strict=True)
     for row, (path, start, stop) in enumerate(clips):
@@ -82,7 +84,7 @@ def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
 
 
 def _read_log(log: Path, made_of: str) -> dict[int, tuple[int, str]] | None:
-    """Return length and reason of the rows that a log has; None for a log of something else."""
+    """Return length and reason by row of a log; None if it is absent or of another task."""
     if not log.is_file():
         return None
     text = log.read_text(encoding="utf-8", errors="replace")
@@ -97,19 +99,15 @@ def _line(row: int, length: int, reason: str) -> str:
     return f"{row}\t{length}\t{' '.join(reason.split())}\n"
 
 
-def _write_log(log: Path, made_of: str, told: dict[int, tuple[int, str]]) -> None:
-    lines = (_line(row, length, reason) for row, (length, reason) in told.items())
-    write_text(log, "".join([f"{made_of}\n", *lines]))
-
-
 class _Log:
-    """A log that tells of clips once their frames are on the disk: a little later, many at once.
+    """A log of clips whose frames are on the disk; it is written about once a second.
 
-    array: the file of the frames, None where none are kept.
+    array: the file of the frames, None if they are not kept.
     """
 
     def __init__(self, path: Path, array: Path | None):
-        self.path, self.array, self.waiting, self.last = path, array, [], time.monotonic()
+        self.path, self.array, self.last = path, array, time.monotonic()
+        self.waiting: list[str] = []
 
     def add(self, line: str) -> None:
         self.waiting.append(line)
@@ -117,7 +115,7 @@ class _Log:
             self.write()
 
     def write(self) -> None:
-        # Forgotten if the disk fails now: asked once more, it may say that all is well.
+        # Dropped even if the sync fails: after a failure, the next sync may wrongly succeed.
         lines, self.waiting = self.waiting, []
         if not lines:
             return
@@ -130,7 +128,7 @@ class _Log:
 
 
 def space_for(path: Path) -> int:
-    """Return how many bytes a file may have: those free on its disk, and those it has already."""
+    """Return the largest size in bytes that a file can have: what is free, and what it has."""
     there = path.stat().st_blocks * 512 if path.exists() else 0
     return shutil.disk_usage(path.parent).free + there
 
@@ -144,14 +142,24 @@ def prepare_clips(
     processes: int,
     cache: bool = True,
 ) -> None:
-    """Decode every clip of an index once, for `load_clips`; keep the frames, or that they are good.
+    """Decode every clip of an index once, for `load_clips`.
 
-    Writes frames.npy (a row per clip of the index: (frames, H, W, 3) uint8) unless not `cache`,
-    index.parquet (clips that are good, with their `row` and their `length` in frames of the file)
-    and quarantine.parquet (the others, with the reason). After a kill or a power cut at any moment
-    the next call goes on, about a second of work being lost; clips that failed are tried again. A
-    file that hangs or ends its decoder twice is one that failed. Raises ValueError where no clip of
-    a split is good, or the disk is too small.
+    Writes index.parquet (the good clips, with their `row` and their `length` in frames of the
+    file), quarantine.parquet (the others, with the reason) and, with `cache`, frames.npy (a row per
+    clip of the index: (frames, H, W, 3) uint8). After a kill or a power cut at any time the next
+    call resumes; about a second of work is lost, and clips that failed are tried again. A file that
+    hangs or crashes its decoder twice counts as failed. Raises ValueError if no clip of a split is
+    good, or the disk is too small.
+
+    >>> import tempfile
+    >>> from vidlib.data.video import write_webm
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_webm(folder / "1.webm", np.zeros((8, 32, 32, 3), np.uint8))
+    >>> row = {"clip_id": "1", "path": str(folder / "1.webm"), "start": 0, "stop": None}
+    >>> index = pd.DataFrame([row | {"split": "train", "label": 0, "label_name": "nothing"}])
+    >>> prepare_clips(index, folder / "clips", frames=4, size=(16, 16), processes=1)
+    >>> np.load(folder / "clips/frames.npy").shape
+    (1, 4, 16, 16, 3)
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,14 +176,15 @@ def prepare_clips(
         )
     if told is None or (cache and not array.is_file()):
         log.unlink(missing_ok=True)
-        sync(folder)  # before there is another array: it tells of the old one
+        sync(folder)  # the log must be gone before there is another array
         array.unlink(missing_ok=True)
         if cache:
             with aside(array) as part:
                 np.lib.format.open_memmap(part, "w+", np.uint8, shape).flush()
         told = {}
     told = {row: (length, reason) for row, (length, reason) in told.items() if not reason}
-    _write_log(log, made_of, told)  # anew: half a line at its end would grow together with the next
+    # Rewritten, as half a line at its end would join the next one.
+    write_text(log, "".join([f"{made_of}\n", *(_line(row, *one) for row, one in told.items())]))
     jobs = _jobs(index, told)
     place = (array, np.load(array, mmap_mode="r").offset) if cache else None
     work = functools.partial(_decode_file, frames=frames, size=size, place=place)
@@ -201,7 +210,7 @@ def prepare_clips(
     if bad.any():
         first = index.loc[bad, "reason"].iloc[0]
         print(f"{bad.sum()} of {len(index)} clips are left out, first: {first}", flush=True)
-    # Prepared clips are the same wherever the videos lie; those to be decoded anew are not.
+    # The result must not depend on where the videos are, unless they are decoded again.
     paths = ["path"] if cache else []
     write_table(folder / "quarantine.parquet", index[bad].drop(columns="row"))
     good = index[~bad].drop(columns=[*paths, "reason"]).reset_index(drop=True)

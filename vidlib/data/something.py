@@ -9,6 +9,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,12 +24,16 @@ HOW_TO_GET = (
 
 
 def list_file(part: str) -> str:
-    """Return the name of the set's JSON file of a part: labels, train, validation or test."""
+    """Return the name of the JSON file of a part of the set: labels, train, validation or test.
+
+    >>> list_file("labels")
+    'something-something-v2-labels.json'
+    """
     return f"something-something-v2-{part}.json"
 
 
 def _load(path: Path, kind: type):
-    """Return what a JSON file holds; ValueError where that is not of this kind."""
+    """Return the content of a JSON file; raise ValueError if it is not of this type."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # of disk, syntax or encoding
@@ -50,12 +55,16 @@ def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
 
     Columns: clip_id, path, start, stop (frames, 0-based, half-open; stop is missing: a clip is the
     whole file), label (official number; missing in the test split), label_name, split, group
-    (missing: the set names no persons), text (the label with its objects filled in). What is amiss
-    (lists that are absent or unreadable, entries without id or template or with a template that no
-    label matches, ids listed twice, entries without a video, videos without an entry) is left out,
-    counted in one `DataWarning` and listed in `index.attrs["problems"]`. Raises FileNotFoundError
-    where labels, videos or all lists are absent, `DataError` where the labels are unreadable, no
-    clip is left or, `strict`, anything is amiss.
+    (missing: the set names no persons), text (the label with its objects filled in). Problems are
+    left out: absent or unreadable lists, entries without an id or a known template, ids listed
+    twice, entries without a video, videos without an entry. One `DataWarning` counts them, and
+    `index.attrs["problems"]` lists them. Raises FileNotFoundError if labels, videos or all lists
+    are absent, `DataError` if the labels are unreadable, no clip is left or, with `strict`, for any
+    problem.
+
+    >>> read_something("no/such/folder")
+    Traceback (most recent call last):
+    FileNotFoundError: missing: no/such/folder/something-something-v2-labels.json, ...
     """
     root = Path(root)
     needed = [root / list_file("labels"), *(root / list_file(split) for split in LABELLED)]
@@ -98,9 +107,10 @@ def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
     return problems.settle(rows, strict)
 
 
-def _row(entry: object, split: str, labels: dict[str, int]) -> dict | str:
-    """Return an entry's part of the index, or what is wrong with it."""
-    number = entry.get("id") if isinstance(entry, dict) else None
+def _row(entry: Any, split: str, labels: dict[str, int]) -> dict | str:
+    """Return an entry's row of the index, or what is wrong with it."""
+    entry = entry if isinstance(entry, dict) else {}
+    number = entry.get("id")
     if not re.fullmatch(r"\w+", str(number or "")):
         return "entries without an id"
     row = {"clip_id": str(number), "start": 0, "stop": None, "split": split, "group": None}
@@ -112,5 +122,5 @@ def _row(entry: object, split: str, labels: dict[str, int]) -> dict | str:
     name = template.replace("[", "").replace("]", "")
     if name not in labels:
         return f"entries whose template {list_file('labels')} does not list"
-    text = str(entry.get("label", "")).encode(errors="replace").decode()  # "\ud800" is fair JSON
+    text = str(entry.get("label", "")).encode(errors="replace").decode()  # "\ud800" is valid JSON
     return {**row, "label": labels[name], "label_name": name, "text": text}

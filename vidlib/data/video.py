@@ -1,9 +1,9 @@
-"""Video files in and out: VP9 webm written byte for byte the same, frames read where they are.
+"""Read video files frame by frame, and write VP9 and MPEG-4 that is the same byte for byte.
 
-A file is decoded from its beginning, never sought in, so that frame numbers are exact. What its
-decoder patches up (`is_corrupt`) counts as damage, and so does an end more than a twentieth, and
-more than two frames, before the header's: some headers are not exact. One thing nobody can see: VP9
-and raw pictures have no checksums, so a flipped bit inside a frame may merely look odd.
+A file is decoded from its beginning, without seeking, so that frame numbers are exact. A frame that
+the decoder patches up (`is_corrupt`) counts as damaged. A file counts as cut off if it ends more
+than two frames, and more than a twentieth, before its header says: some headers are not exact. VP9
+and raw pictures have no checksums, so a flipped bit inside a frame can go unnoticed.
 """
 
 import functools
@@ -18,70 +18,76 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-# Forced by suffix, so that what merely calls itself .webm (a playlist, say) is not followed.
+from vidlib import check
+
+# Forced by suffix, so that a playlist that is named .webm, for example, is not followed.
 FORMATS = {".webm": "webm", ".avi": "avi"}
-NO_VIDEOS = ("tty",)  # text, of which FFmpeg would draw pictures
+NO_VIDEOS = ("tty",)  # text, which FFmpeg would render as pictures
 MOST_PIXELS = 4096 * 4096
-MOST_SECONDS = 60  # of decoding one file: a damaged one may claim to be endless
+MOST_SECONDS = 60  # to decode one file: a damaged one may seem endless
 
 
 class VideoError(ValueError):
     """A video file that cannot be read; the message names the file, the reason and the remedy."""
 
 
-def write_webm(path: Path, frames: np.ndarray, fps: int = 12) -> None:
-    """Encode frames, (T, H, W, 3) uint8 RGB with even H and W, as VP9 in a webm file.
-
-    The same frames give the same bytes: FFmpeg leaves out dates and versions ("bitexact").
-    """
-    path = Path(path)
-    with av.open(str(path), "w", format="webm", options={"fflags": "+bitexact"}) as container:
-        options = {
-            "deadline": "realtime",
-            "cpu-used": "8",
-            "crf": "32",
-            "b": "0",
-            "flags": "+bitexact",
-            "threads": "1",
-        }
-        stream = container.add_stream("libvpx-vp9", rate=fps, options=options)
+def _encode(
+    path: Path, frames: np.ndarray, fps: int, form: str, codec: str, **options: str
+) -> None:
+    bitexact = {"fflags": "+bitexact"}  # no dates, no versions
+    with av.open(str(path), "w", format=form, options=bitexact) as container:
+        options = {"flags": "+bitexact", "threads": "1", **options}
+        stream = container.add_stream(codec, rate=fps, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+
+
+def write_webm(path: Path, frames: np.ndarray, fps: int = 12) -> None:
+    """Encode frames, (T, H, W, 3) uint8 RGB with even H and W, as VP9 in a webm file.
+
+    The same frames give the same bytes.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
+    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
+    >>> video_geometry(path)
+    Geometry(height=32, width=48, turns=0)
+    """
+    options = {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b": "0"}
+    _encode(path, frames, fps, "webm", "libvpx-vp9", **options)
 
 
 def write_avi(path: Path, frames: np.ndarray, fps: int = 25) -> None:
     """Encode frames, (T, H, W, 3) uint8 RGB with even H and W, as MPEG-4 in an avi file.
 
-    As in `write_webm`, the same frames give the same bytes.
+    The same frames give the same bytes.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "clip.avi")
+    >>> write_avi(path, np.zeros((8, 32, 48, 3), np.uint8))
+    >>> promised_frames(path)
+    8
     """
-    path = Path(path)
-    with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as container:
-        options = {
-            "flags": "+bitexact+qscale",
-            "global_quality": str(3 * 118),  # quantiser 3 of 1 to 31, in FFmpeg's lambda units
-            "threads": "1",
-        }
-        stream = container.add_stream("mpeg4", rate=fps, options=options)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    quantiser = str(3 * 118)  # 3 of 1 to 31, in FFmpeg's lambda units
+    _encode(path, frames, fps, "avi", "mpeg4", flags="+bitexact+qscale", global_quality=quantiser)
 
 
 def sample_frames(total: int, wanted: int) -> np.ndarray:
     """Return `wanted` frame numbers spread evenly over `total` frames, both ends included.
 
-    A sequence shorter than that repeats frames. int64, non-decreasing (Sec. 4.1 of the paper:
-    sequences are "sub-sampled to cover the entire sequence").
+    int64, non-decreasing; frames repeat if total < wanted (Sec. 4.1 of the paper: sequences are
+    "sub-sampled to cover the entire sequence").
+
+    >>> sample_frames(9, 5)
+    array([0, 2, 4, 6, 8])
     """
-    if total < 1 or wanted < 1:
-        raise ValueError(f"cannot sample {wanted} of {total} frames: both must be at least 1")
+    check.count("total", total)
+    check.count("wanted", wanted)
     return np.round(np.linspace(0, total - 1, wanted)).astype(np.int64)
 
 
@@ -105,7 +111,7 @@ def _opened(path: Path) -> Iterator[tuple]:
                     f"{path}: claims pictures of {stream.width} by {stream.height}; "
                     "fetch the file again"
                 )
-            stream.codec_context.thread_count = 1  # cores are shared out among processes
+            stream.codec_context.thread_count = 1  # several processes share the cores
             yield container, stream
     except (av.FFmpegError, OSError, MemoryError) as error:
         raise VideoError(f"{path}: cannot be decoded ({error}); fetch the file again") from error
@@ -124,19 +130,25 @@ def _promise(container, stream) -> int:
 
 
 def promised_frames(path: Path) -> int:
-    """Return how many frames a file's header says it has, 0 where it does not say.
+    """Return the number of frames that a file's header gives, 0 if it gives none.
 
-    Raises `VideoError` where the file cannot be opened. Nothing is decoded.
+    Raises `VideoError` if the file cannot be opened. Nothing is decoded.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
+    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
+    >>> promised_frames(path)
+    8
     """
     with _opened(Path(path)) as (container, stream):
         return _promise(container, stream)
 
 
 class Geometry(NamedTuple):
-    """How the pictures of a video are to be seen.
+    """Size and rotation of a video's pictures.
 
-    height, width: upright, in pixels. turns: quarter turns anticlockwise, 0 to 3, that bring a
-    decoded picture upright: telephones store pictures as the sensor lies, and say how to turn them.
+    height, width: upright, in pixels. turns: quarter turns anticlockwise, 0 to 3, that make a
+    decoded picture upright: telephones store pictures as the sensor sees them, with a rotation.
     """
 
     height: int
@@ -145,9 +157,15 @@ class Geometry(NamedTuple):
 
 
 def video_geometry(path: Path) -> Geometry:
-    """Return how the pictures of a video are to be seen; two of them are decoded.
+    """Return size and rotation of a video's pictures; two of them are decoded.
 
-    Raises `VideoError` where the file is no video: cannot be opened or decoded, or a still picture.
+    Raises `VideoError` if the file cannot be opened or decoded, or is a still picture.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
+    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
+    >>> video_geometry(path)
+    Geometry(height=32, width=48, turns=0)
     """
     path = Path(path)
     with _opened(path) as (container, stream):
@@ -161,14 +179,14 @@ def video_geometry(path: Path) -> Geometry:
 
 @functools.cache
 def _reformatter() -> av.video.reformatter.VideoReformatter:
-    return av.video.reformatter.VideoReformatter()  # one for all: it is slow to set up
+    return av.video.reformatter.VideoReformatter()  # shared: it is slow to set up
 
 
 class Decoded(NamedTuple):
-    """A sequence of a file: its sampled frames, or why there are none.
+    """A sequence of a file: its sampled frames, or why it is bad.
 
-    frames: (T, H, W, 3) uint8 RGB, or None. length: of the sequence, in frames of the file, 0 if
-    unknown. reason: what is wrong with which file, and the remedy; "" where all is well.
+    frames: (T, H, W, 3) uint8 RGB, None if it is bad. length: of the sequence, in frames of the
+    file, 0 if unknown. reason: the file, what is wrong with it and the remedy; "" if it is good.
     """
 
     frames: np.ndarray | None
@@ -183,7 +201,7 @@ class _Sampler:
         self.path, self.ranges, self.size = path, ranges, size
         self.clips = [np.empty((frames, *size, 3), np.uint8) for _ in ranges]
         self.reasons = [""] * len(ranges)
-        self.places = defaultdict(list)  # of each frame number: which clips it goes to, and where
+        self.places = defaultdict(list)  # by frame number: clips and positions that it fills
         for k, (start, stop) in enumerate(ranges):
             for position, number in enumerate(start + sample_frames(stop - start, frames)):
                 self.places[int(number)].append((k, position))
@@ -203,13 +221,13 @@ class _Sampler:
                 height=height,
                 format="rgb24",
                 interpolation="AREA",
-                threads=1,  # others would be missing from it after a fork, and waited for
+                threads=1,  # after a fork it would wait for threads that are gone
             )
             for k, position in self.places[number]:
                 self.clips[k][position] = picture.to_ndarray()
 
     def result(self, count: int) -> list[Decoded]:
-        """Return the sequences after `count` frames were taken, the last there are."""
+        """Return the sequences, once all `count` frames of the file were taken."""
         for k, (start, stop) in enumerate(self.ranges):
             if count < stop and not self.reasons[k]:
                 self.reasons[k] = (
@@ -225,12 +243,12 @@ class _Sampler:
 
 
 def _frames(path: Path, packets: Iterable[av.Packet]) -> Iterator[tuple[av.VideoFrame, bool]]:
-    """Yield the frames of some packets, each with whether damage shows in it."""
+    """Yield the frames of some packets, each with whether it is damaged."""
     deadline = time.monotonic() + MOST_SECONDS
     damaged = False
     for packet in packets:
         for frame in packet.decode():
-            # Frames inherit the damage of those they are predicted from, up to a key frame.
+            # Damage spreads to the frames that are predicted from one, up to a key frame.
             damaged = frame.is_corrupt or (damaged and not frame.key_frame)
             yield frame, damaged
         if time.monotonic() > deadline:
@@ -245,7 +263,7 @@ def _decode_ranges(path: Path, ranges, frames: int, size) -> list[Decoded]:
             for frame, damaged in itertools.islice(decoded, max(stop for _, stop in ranges)):
                 sampler.take(count, frame, damaged)
                 count += 1
-    except VideoError as error:  # what came before may be whole
+    except VideoError as error:  # sequences before it may be good
         sampler.reasons = [
             reason or (str(error) if count < stop else "")
             for reason, (_, stop) in zip(sampler.reasons, ranges, strict=True)
@@ -257,8 +275,8 @@ def _decode_whole(path: Path, frames: int, size) -> Decoded:
     total = None
     while True:
         with _opened(path) as (container, stream):
-            packets = list(container.demux(stream))  # compressed, and so small
-            if total is None:  # one a frame, in all but odd files
+            packets = list(container.demux(stream))  # compressed: small
+            if total is None:  # one per frame, in almost all files
                 total = sum(1 for packet in packets if packet.size)
             sampler, count = _Sampler(path, [(0, max(1, total))], frames, size), 0
             for frame, damaged in _frames(path, packets):
@@ -276,18 +294,24 @@ def _decode_whole(path: Path, frames: int, size) -> Decoded:
 
 
 def decode_sequences(
-    path: Path,
+    path: str | Path,
     ranges: Sequence[tuple[int, int | None]],
     frames: int,
     size: tuple[int, int],
 ) -> list[Decoded]:
-    """Decode sequences of a file, each of them on its own good or bad.
+    """Decode sequences of a file in one pass; each is good or bad by itself.
 
-    ranges: (start, stop) in frames of the file, 0-based, half-open, which one pass serves; or
-    (0, None), all of it. A sequence is sampled by `sample_frames` and squashed to `size`, (H, W),
-    not cropped, as in the paper. It is bad where the file cannot be read, ends too early (for the
-    range; the whole file, for what its header promises) or is damaged within it. What is wrong with
-    a file is a reason, never an exception; ValueError is for other ranges to the end.
+    ranges: (start, stop) in frames of the file, 0-based, half-open; or (0, None), the whole file. A
+    sequence is sampled by `sample_frames` and resized to `size`, (H, W), without cropping, as in
+    the paper. It is bad if the file cannot be read, ends before the range does (or, the whole file,
+    before its header says) or is damaged in the range. A problem with the file is a `reason`, never
+    an exception. Raises ValueError for other ranges without a stop.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
+    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
+    >>> [(one.frames.shape, one.length) for one in decode_sequences(path, [(2, 8)], 4, (16, 16))]
+    [((4, 16, 16, 3), 6)]
     """
     path = Path(path)
     if all(stop is not None for _, stop in ranges):
@@ -302,13 +326,19 @@ def decode_sequences(
 
 
 def read_clip(
-    path: Path, frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None
+    path: str | Path, frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None
 ) -> np.ndarray:
-    """Return a sequence's sampled frames, (frames, H, W, 3) uint8 RGB, the whole file by default.
+    """Return the sampled frames of a sequence, by default the file: (frames, H, W, 3) uint8 RGB.
 
-    As `decode_sequences` has it, but raises `VideoError` where the sequence is bad.
+    As `decode_sequences`, but raises `VideoError` if the sequence is bad.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
+    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
+    >>> read_clip(path, 4, (16, 16)).shape
+    (4, 16, 16, 3)
     """
     (sequence,) = decode_sequences(path, [(start, stop)], frames, size)
-    if sequence.reason:
+    if sequence.frames is None:
         raise VideoError(sequence.reason)
     return sequence.frames

@@ -1,7 +1,8 @@
-"""What networks are made of: sizes, costs, and which frames their activations depend on."""
+"""Sizes and costs of networks, and which frames their activations depend on."""
 
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-@contextmanager
+@contextlib.contextmanager
 def _evaluated(network: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode and back: BatchNorm in training mixes frames, and remembers."""
+    """Put a network into eval mode and back: in training, BatchNorm mixes frames and updates."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -22,24 +23,30 @@ def _evaluated(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def temporal_reach(network: nn.Module, clips: Tensor, layer: nn.Module | None = None) -> np.ndarray:
+def _tensor(output: Tensor | tuple) -> Tensor:
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def temporal_reach(network: Any, clips: Tensor, layer: nn.Module | None = None) -> np.ndarray:
     """Return which input frames each time step of a layer depends on, (T', T) bool.
 
-    clips: (B, 3, T, H, W), random ones: a dependency counts where some gradient is not zero. layer:
-    by default the network's `gradcam_layer`; called once and returning (B, K, T', H', W'), or once
-    per time step, returning (B, K, H', W') or a tuple that begins with it.
+    clips: (B, 3, T, H, W), random: a step depends on a frame if some gradient is not zero. layer:
+    by default the network's `gradcam_layer`; it is called once and returns (B, K, T', H', W'), or
+    once per time step and returns (B, K, H', W') or a tuple that begins with it.
+
+    >>> layer = nn.Conv3d(3, 2, kernel_size=(3, 1, 1), padding=(1, 0, 0))
+    >>> temporal_reach(nn.Sequential(layer), torch.rand(1, 3, 4, 2, 2), layer).astype(int)
+    array([[1, 1, 0, 0],
+           [1, 1, 1, 0],
+           [0, 1, 1, 1],
+           [0, 0, 1, 1]])
     """
     layer = network.gradcam_layer if layer is None else layer
     outputs = []
-    handle = layer.register_forward_hook(
-        lambda _m, _i, output: outputs.append(output if isinstance(output, Tensor) else output[0])
-    )
+    hook = layer.register_forward_hook(lambda _m, _i, output: outputs.append(_tensor(output)))
     clips = clips.detach().requires_grad_()
-    try:
-        with torch.enable_grad(), _evaluated(network):
-            network(clips)
-    finally:
-        handle.remove()
+    with hook, torch.enable_grad(), _evaluated(network):
+        network(clips)
     steps = list(outputs[0].unbind(2)) if outputs[0].ndim == 5 else outputs
     rows = []
     for step in steps:
@@ -49,36 +56,32 @@ def temporal_reach(network: nn.Module, clips: Tensor, layer: nn.Module | None = 
 
 
 def layer_costs(network: nn.Module, clip: Tensor) -> pd.DataFrame:
-    """Return what a network's parts give and cost for one clip, (1, 3, T, H, W).
+    """Return the output shapes and costs of a network's parts for one clip, (1, 3, T, H, W).
 
-    Parts are its children and, of lists of layers, their members. Columns: layer, output (shape,
-    without the first dimension: the batch or, where a network lays them together, batch and
-    frames; of a part called once per frame, that of one call), parameters, and gflop (10^9
+    Parts are its children and the members of its lists of layers. Columns: layer, output (shape,
+    without the first dimension, which is the batch, or batch and frames if the network flattens
+    them; of one call, if the part is called once per frame), parameters, and gflop (10^9
     floating-point operations of convolutions and linear maps in a forward pass; a multiplication
     and an addition are two).
+
+    >>> layer_costs(nn.Sequential(nn.Conv3d(3, 2, 1)), torch.rand(1, 3, 4, 8, 8))["output"][0]
+    (2, 4, 8, 8)
     """
-    shapes, hooks = {}, []
-    parts = {}
+    parts: dict[str, nn.Module] = {}
     for name, module in network.named_children():
         members = module.named_children() if isinstance(module, nn.ModuleList) else ()
         if not isinstance(module, (nn.Dropout, nn.Identity, nn.Flatten)):
             parts |= {f"{name}.{k}": member for k, member in members} or {name: module}
-
-    def record(name):
-        def hook(_module, _inputs, output):
-            shapes[name] = tuple((output if isinstance(output, Tensor) else output[0]).shape[1:])
-
-        return hook
-
-    for name, module in parts.items():
-        hooks.append(module.register_forward_hook(record(name)))
+    shapes: dict[str, tuple] = {}
     counter = FlopCounterMode(display=False)
-    try:
-        with torch.no_grad(), _evaluated(network), counter:
-            network(clip)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with contextlib.ExitStack() as hooks, torch.no_grad(), _evaluated(network), counter:
+        for name, module in parts.items():
+
+            def record(_module, _inputs, output, name=name):
+                shapes[name] = tuple(_tensor(output).shape[1:])
+
+            hooks.enter_context(module.register_forward_hook(record))
+        network(clip)
     flops = {name: sum(by.values()) for name, by in counter.get_flop_counts().items()}
     kind = type(network).__name__
     return pd.DataFrame(

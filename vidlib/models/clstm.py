@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidlib import check
+
 
 class ConvLSTMCell(nn.Module):
     """One time step of a convolutional LSTM without peepholes.
@@ -67,14 +69,17 @@ class CLSTM(nn.Module):
 
     ``stride`` is that of the input convolutions, one number or one per layer; ``dropout`` applies
     between layers; ``shared_norm`` has all layers share one BatchNorm, as in the published code
-    (1,324,014 parameters at 174 classes) in place of one each (1,324,142). ``head`` says what
+    (1,324,014 parameters at 174 classes) instead of one each (1,324,142). ``head`` says what
     enters the linear layer: "sequence" all steps flattened (section 4.2), "last" the last step
     flattened, "average" the mean over time and space. ``bidirectional``, a control, gives every
     layer a second ConvLSTM that reads from the end; the channels of both go on side by side.
-    Impossible arguments and inputs that are not of ``frames`` and ``size`` raise ValueError.
+    Invalid arguments and inputs that are not of ``frames`` and ``size`` raise ValueError.
 
-    Two modules give what an explanation may ask for: `gradcam_layer` the last layer's hidden state
-    before the last pooling, and `pooled` the last block's maps after it, (B, channels, T, H', W').
+    Explanations use two modules: `gradcam_layer`, the last layer's hidden state before the last
+    pooling, and `pooled`, the last block's maps after it, (B, channels, T, H', W').
+
+    >>> CLSTM(174, size=(32, 48), stride=1)(torch.zeros(2, 3, 16, 32, 48)).shape
+    torch.Size([2, 174])
     """
 
     def __init__(
@@ -95,26 +100,21 @@ class CLSTM(nn.Module):
         """Build the network with PyTorch's default initialisation."""
         super().__init__()
         counts = {"num_classes": num_classes, "frames": frames, "layers": layers, "hidden": hidden}
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name} is {count}: it must be at least 1.")
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel is {kernel}: it must be odd, to keep h at its size.")
+        for name, value in counts.items():
+            check.count(name, value)
+        check.count("kernel", kernel)
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel is {kernel}: give an odd number, which keeps the size of h")
+        check.counts("size", size, 2)
         strides = (stride,) * layers if isinstance(stride, int) else tuple(stride)
-        if len(strides) != layers or any(s < 1 for s in strides):
-            raise ValueError(
-                f"stride is {stride}: give one whole number of at least 1, or one for each of the "
-                f"{layers} layers."
-            )
-        if not isinstance(size, tuple | list) or len(size) != 2:
-            raise ValueError(f"size is {size}: give height and width.")
+        check.counts("stride", strides, layers)
         height, width = size
         for s in strides:
             height, width = -(-height // s) // 2, -(-width // s) // 2
         if height < 1 or width < 1:
             raise ValueError(
                 f"size {tuple(size)} leaves no pixel after {layers} layers of strides {strides}, "
-                "each with a 2x2 max-pool: use larger frames, smaller strides or fewer layers."
+                "each with a 2x2 max-pool: use larger frames, smaller strides or fewer layers"
             )
         channels = hidden * (2 if bidirectional else 1)
         features = {
@@ -122,8 +122,7 @@ class CLSTM(nn.Module):
             "last": channels * height * width,
             "average": channels,
         }
-        if head not in features:
-            raise ValueError(f'head is {head!r}: choose "sequence", "last" or "average".')
+        check.one_of("head", head, features)
 
         self.frames, self.size, self.head = frames, tuple(size), head
         inputs = [3] + [channels] * (layers - 1)
@@ -147,10 +146,10 @@ class CLSTM(nn.Module):
     def gradcam_layer(self) -> nn.Module:
         """The last layer's cell, called once per time step with h_t as its first output.
 
-        Of a bidirectional network what both directions say together, in one call: its gradients
-        do not go through time.
+        For a bidirectional network, the joined output of both directions, in one call: its
+        gradients do not go through time.
         """
-        return self.joined if self.bidirectional else self.layers[-1].cell
+        return self.joined if self.bidirectional else self.layers[-1].get_submodule("cell")
 
     def _layer(self, index: int, x: Tensor) -> Tensor:
         """Map (T B, C, H, W) through a layer, in both directions where there are two."""
@@ -168,12 +167,9 @@ class CLSTM(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, frames, *size) to logits (B, num_classes)."""
-        expected = (3, self.frames, *self.size)
-        if clips.ndim != 5 or tuple(clips.shape[1:]) != expected:
-            raise ValueError(
-                f"C-LSTM got input of shape {tuple(clips.shape)}: this one was built for clips of "
-                f"(B, {', '.join(map(str, expected))}); resize them or change frames and size."
-            )
+        wanted = (3, self.frames, *self.size)
+        good = clips.ndim == 5 and clips.shape[1:] == wanted
+        check.shape("clips", clips, f"(B, {', '.join(map(str, wanted))})", good)
         x = clips.permute(2, 0, 1, 3, 4).flatten(0, 1)
         for index in range(len(self.layers)):
             if index:

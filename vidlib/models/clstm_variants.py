@@ -1,4 +1,4 @@
-"""How a profile builds the C-LSTM, and the controls that are C-LSTMs but for one thing.
+"""How a profile builds the C-LSTM, and its controls, which differ from it in one thing.
 
 Each function takes a profile `p` and the number of classes and returns the keyword arguments of
 `vidlib.models.CLSTM`.
@@ -6,7 +6,7 @@ Each function takes a profile `p` and the number of classes and returns the keyw
 
 
 def own(p, classes: int) -> dict:
-    """Return how a profile's C-LSTM is built."""
+    """Return the arguments of a profile's C-LSTM."""
     return {
         "num_classes": classes,
         "frames": p.frames,
@@ -19,20 +19,20 @@ def own(p, classes: int) -> dict:
 
 
 def average(p, classes: int) -> dict:
-    """Return how the C-LSTM is built that has the I3D's head."""
+    """Return the arguments of the C-LSTM with the I3D's head."""
     return {**own(p, classes), "head": "average"}
 
 
 def bidirectional(p, classes: int) -> dict:
-    """Return how the C-LSTM is built that also reads from the end."""
+    """Return the arguments of the C-LSTM that also reads from the end."""
     return {**own(p, classes), "bidirectional": True}
 
 
 def deeper(p, classes: int, layers: int) -> dict:
-    """Return how the C-LSTM with more layers is built.
+    """Return the arguments of the C-LSTM with more layers.
 
-    Layers are added at stride 1; where their pooling would leave no pixel, earlier strides are
-    lowered to 1, the last first. Raises ValueError where the profile's own has as many layers.
+    Layers are added at stride 1; if their pooling would leave no pixel, earlier strides are lowered
+    to 1, the last first. Raises ValueError if the profile's own has as many layers.
     """
     if layers <= len(p.clstm_strides):
         raise ValueError(
@@ -54,10 +54,10 @@ def deeper(p, classes: int, layers: int) -> dict:
 
 
 def four_layers(p, classes: int) -> dict:
-    """Return how the C-LSTM with four layers is built."""
+    """Return the arguments of the C-LSTM with four layers."""
     return deeper(p, classes, 4)
 
 
 def five_layers(p, classes: int) -> dict:
-    """Return how the C-LSTM with five layers is built."""
+    """Return the arguments of the C-LSTM with five layers."""
     return deeper(p, classes, 5)

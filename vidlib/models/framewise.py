@@ -1,7 +1,7 @@
-"""Small classifiers that look at frames one at a time: what can be told with and without order.
+"""Small classifiers of single frames: what can be recognised with and without their order.
 
 Both map clips (B, 3, T, H, W), float in [-1, 1], of any T and of H and W of at least 16, to logits
-(B, num_classes), and raise ValueError for inputs of another kind.
+(B, num_classes), and raise ValueError for other inputs.
 """
 
 import zlib
@@ -10,14 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidlib import check
+
 GRID = 4  # cells a side over which a frame's maps are averaged, so that places are kept
 
 
 class FrameEncoder(nn.Module):
     """A 2D CNN on single frames: three convolutions, two poolings, one linear layer.
 
-    Averages over a grid keep where something is, maxima over the whole frame say that it is there
-    wherever it be. Maps (N, 3, H, W) to (N, features), features = 4 width.
+    Averages over a grid tell where something is, maxima over the frame that it is there.
+    Maps (N, 3, H, W) to (N, features), features = 4 width.
     """
 
     def __init__(self, width: int):
@@ -50,11 +52,8 @@ class _Framewise(nn.Module):
 
     def encode(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, T, H, W) to the features of their frames, (B, T, features)."""
-        if clips.ndim != 5 or clips.shape[1] != 3 or min(clips.shape[3:]) < 16:
-            raise ValueError(
-                f"got input of shape {tuple(clips.shape)}: give clips as (B, 3, T, H, W), of at "
-                "least 16 pixels a side."
-            )
+        good = clips.ndim == 5 and clips.shape[1] == 3 and min(clips.shape[3:]) >= 16
+        check.shape("clips", clips, "(B, 3, T, H, W) of at least 16 pixels a side", good)
         frames = clips.transpose(1, 2)
         return self.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
@@ -75,11 +74,10 @@ class FrameAverage(_Framewise):
 class FrameGRU(_Framewise):
     """A GRU over the features of single frames; the average of both over time is classified.
 
-    shuffled: whether the frames of every clip come in a random order, so that only what frames
-    show, each and together, is of use. In training it comes from PyTorch's generator; in
-    evaluation it depends on the clip's pixels alone. (One order for all clips would show every
-    clip of a class in the same wrong order, and what the GRU makes of that by chance would look
-    like knowledge.)
+    shuffled: whether the frames of every clip come in a random order, so that only the set of
+    frames is informative. In training the order comes from PyTorch's generator; in evaluation it
+    depends on the clip's pixels alone. (With one order for all clips, what the GRU makes of that
+    order by chance would look like knowledge.)
     """
 
     def __init__(self, num_classes: int, *, width: int = 16, shuffled: bool):

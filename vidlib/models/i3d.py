@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidlib import check
+
 # Output channels of the six convolutions of each Inception module: b0, b1a, b1b, b2a, b2b, b3b.
 INCEPTION = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
@@ -23,19 +25,13 @@ INCEPTION = {
 }
 
 
-def _whole(values, count: int) -> bool:
-    """Tell whether these are so many whole numbers of at least 1."""
-    return (
-        isinstance(values, tuple | list)
-        and len(values) == count
-        and all(type(value) is int and value >= 1 for value in values)
-    )
-
-
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's "SAME" padding of one axis: zeros (before, after) that give ceil(size / stride).
 
     The total is split evenly; an odd one has its extra zero at the end.
+
+    >>> same_padding(224, 7, 2)
+    (2, 3)
     """
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
@@ -44,18 +40,19 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 def causal_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Zeros (before, after) that give ceil(size / stride) outputs, none of which sees ahead.
 
-    Output t stands for the inputs from t stride to t stride + stride - 1 and sees up to the last of
-    these. Zeros come after only where the last output stands for inputs that are not there.
+    Output t stands for the inputs from t stride to t stride + stride - 1 and sees none after them.
+    Zeros come after the inputs only where the last output stands for inputs that are not there.
+
+    >>> causal_padding(16, 3, 1)
+    (2, 0)
     """
     outputs = -(-size // stride)
     before = max(kernel - stride, 0)
     return before, max((outputs - 1) * stride + kernel - before - size, 0)
 
 
-def _pad(
-    x: Tensor, kernel: tuple, stride: tuple, causal: bool
-) -> tuple[Tensor, tuple[int, int, int]]:
-    """Return the clip and the padding left to the operator: all of it where it is symmetric."""
+def _pad(x: Tensor, kernel: tuple, stride: tuple, causal: bool) -> tuple[Tensor, tuple[int, ...]]:
+    """Return the clip, and the padding for the operator to do: all, if both sides have the same."""
     pads = [same_padding(*axis) for axis in zip(x.shape[2:], kernel, stride, strict=True)]
     if causal:
         pads[0] = causal_padding(x.shape[2], kernel[0], stride[0])
@@ -127,9 +124,9 @@ class PairAverage(nn.Module):
     The original averages windows of 2x7x7 at stride 1, maps each to logits, and averages those over
     time. The last map is linear, so averaging before it gives the same logits: the first and the
     last time step count half as much as the others. That holds exactly for maps of 7x7 (224 pixels)
-    and at least two time steps; smaller or shorter maps the original refuses and larger ones it
-    cannot squeeze to a vector, while here all of space is averaged, and one time step stands alone.
-    In training, dropout strikes the average instead of every window by itself.
+    and at least two time steps. The original refuses other maps; here all of space is averaged, and
+    a single time step stays as it is.
+    In training, dropout is applied to the average instead of to every window.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,8 +142,8 @@ class I3D(nn.Module):
 
     Maps clips (B, 3, T, H, W), float in [-1, 1], of any T, H and W, to logits (B, num_classes).
 
-    BatchNorm's running statistics follow its batches at PyTorch's pace, ten times that of the usual
-    ports: with theirs a training of a few hundred steps ends with statistics of its beginning.
+    BatchNorm's running statistics have PyTorch's momentum, ten times that of the usual ports: with
+    theirs, a training of a few hundred steps ends with statistics of its beginning.
 
     ``temporal_strides`` are those of Conv3d_1a, MaxPool3d_4a and MaxPool3d_5a, the only layers that
     stride in time: (2, 2, 2) in the original. Section 4.2 of the paper lowers the first convolution
@@ -159,9 +156,12 @@ class I3D(nn.Module):
     every channel count (rounded, at least 1); ``dropout`` applies before the last convolution.
     ``head`` is how the map of Mixed_5c becomes the vector that the last layer sees: "average", its
     plain mean; "pairs", as in the original (see `PairAverage`); or, as a control, C-LSTM's
-    "sequence": all of it flattened, for clips of ``frames`` and ``size`` alone. ``causal``, another
+    "sequence": all of it flattened, for clips of ``frames`` and ``size`` only. ``causal``, another
     control, pads time on the left only: no activation sees a frame later than the last of those
-    that it stands for. Impossible arguments and inputs raise ValueError.
+    that it stands for. Invalid arguments and inputs raise ValueError.
+
+    >>> I3D(174, width=1 / 32)(torch.zeros(1, 3, 16, 64, 64)).shape
+    torch.Size([1, 174])
     """
 
     def __init__(
@@ -179,27 +179,13 @@ class I3D(nn.Module):
     ):
         """Build the network with PyTorch's default initialisation."""
         super().__init__()
-        if num_classes < 1:
-            raise ValueError(f"num_classes is {num_classes}: it must be at least 1.")
-        if not 0 < width < math.inf:
-            raise ValueError(f"width is {width}: it must be above 0 (1.0 is the published net).")
-        if not _whole(spatial_strides, 5):
-            raise ValueError(
-                f"spatial_strides is {spatial_strides}: give five whole numbers of at least 1, "
-                "for Conv3d_1a and the max-pools 2a, 3a, 4a and 5a."
-            )
-        if not _whole(temporal_strides, 3):
-            raise ValueError(
-                f"temporal_strides is {temporal_strides}: give three whole numbers of at least 1, "
-                "for Conv3d_1a and the max-pools 4a and 5a."
-            )
-        if head not in ("average", "pairs", "sequence"):
-            raise ValueError(f'head is {head!r}: choose "average", "pairs" or "sequence".')
-        if not _whole((frames,), 1) or not _whole(size, 2):
-            raise ValueError(
-                f"frames is {frames} and size {size}: give whole numbers of at least 1, two of "
-                "them for size."
-            )
+        check.count("num_classes", num_classes)
+        check.number("width", width, above=0)
+        check.counts("spatial_strides", spatial_strides, 5)
+        check.counts("temporal_strides", temporal_strides, 3)
+        check.one_of("head", head, ("average", "pairs", "sequence"))
+        check.count("frames", frames)
+        check.counts("size", size, 2)
 
         def scaled(channels: int) -> int:
             return max(1, round(channels * width))
@@ -222,18 +208,19 @@ class I3D(nn.Module):
             module = Inception(channels, tuple(map(scaled, outputs)), causal)
             self.add_module(name, module)
             channels = module.channels
-        self.fits = None
+        self.fits: tuple[int, ...] | None = None  # the only shape that a head takes
         if head == "sequence":
             self.fits = (3, frames, *size)
-            kept = [frames, *size]
-            for strides in ((t1, t4, t5), spatial_strides, spatial_strides):
-                axis = kept.pop(0)
-                for stride in strides:
-                    axis = -(-axis // stride)
-                kept.append(axis)
+            kept = channels
+            for side, strides in (
+                (frames, temporal_strides),
+                (size[0], spatial_strides),
+                (size[1], spatial_strides),
+            ):
+                kept *= math.ceil(side / math.prod(strides))
             self.flatten = nn.Flatten()
             self.dropout = nn.Dropout(dropout)
-            self.logits = nn.Linear(channels * math.prod(kept), num_classes)
+            self.logits: nn.Module = nn.Linear(kept, num_classes)
         else:
             self.avg_pool = nn.AdaptiveAvgPool3d(1) if head == "average" else PairAverage()
             self.dropout = nn.Dropout(dropout)
@@ -242,21 +229,17 @@ class I3D(nn.Module):
     @property
     def gradcam_layer(self) -> nn.Module:
         """The last Inception module, Mixed_5c, whose output the paper's Grad-CAM uses."""
-        return self.Mixed_5c
+        return self.get_submodule("Mixed_5c")
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
-        if clips.ndim != 5 or clips.shape[1] != 3 or 0 in clips.shape:
-            raise ValueError(
-                f"I3D got input of shape {tuple(clips.shape)}: give clips as (B, 3, T, H, W)."
-            )
-        if self.fits not in (None, tuple(clips.shape[1:])):
-            raise ValueError(
-                f'I3D got input of shape {tuple(clips.shape)}: with the head "sequence" this one '
-                f"was built for clips of (B, {', '.join(map(str, self.fits))}); resize them or "
-                "change frames and size."
-            )
+        good = clips.ndim == 5 and clips.shape[1] == 3 and 0 not in clips.shape
+        check.shape("clips", clips, "clips (B, 3, T, H, W)", good)
+        if self.fits:
+            wanted = ", ".join(map(str, self.fits))
+            good = tuple(clips.shape[1:]) == self.fits
+            check.shape("clips", clips, f"({wanted}), as this head was built for", good)
         x = clips.contiguous(memory_format=torch.channels_last_3d)
-        for module in self.children():  # in the order in which they were added
+        for module in self.children():  # in the order of their definition
             x = module(x)
         return x.flatten(1)

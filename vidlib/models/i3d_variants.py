@@ -1,4 +1,4 @@
-"""How a profile builds I3D, and the controls that are I3D but for one thing.
+"""How a profile builds I3D, and its controls, which differ from it in one thing.
 
 Each function takes a profile `p` and the number of classes and returns the keyword arguments of
 `vidlib.models.I3D`.
@@ -6,7 +6,7 @@ Each function takes a profile `p` and the number of classes and returns the keyw
 
 
 def own(p, classes: int) -> dict:
-    """Return how a profile's I3D is built."""
+    """Return the arguments of a profile's I3D."""
     return {
         "num_classes": classes,
         "width": p.i3d_width,
@@ -17,18 +17,18 @@ def own(p, classes: int) -> dict:
 
 
 def causal(p, classes: int) -> dict:
-    """Return how the I3D is built that never looks ahead."""
+    """Return the arguments of the I3D that never looks ahead."""
     return {**own(p, classes), "causal": True}
 
 
 def sequence(p, classes: int) -> dict:
-    """Return how the I3D is built that has the C-LSTM's head."""
+    """Return the arguments of the I3D with the C-LSTM's head."""
     return {**own(p, classes), "head": "sequence", "frames": p.frames, "size": p.size}
 
 
 def kinetics(p, classes: int) -> dict:
-    """Return how the I3D is built that starts from Kinetics weights, which have width 1.
+    """Return the arguments of the I3D that starts from Kinetics weights, which have width 1.
 
-    Strides and head are those of the study, not of the weights' own network.
+    Strides and head are the study's, not those that the weights were trained with.
     """
     return {**own(p, classes), "width": 1.0, "head": "average"}

@@ -1,4 +1,4 @@
-"""The I3D that has as many parameters as the C-LSTM: what is left is their way with time."""
+"""The I3D with as many parameters as the C-LSTM, so that only the way they use time differs."""
 
 import torch
 
@@ -7,15 +7,19 @@ from vidlib.models.store import build_network
 
 
 def parameters(family: str, arguments: dict) -> int:
-    """Return how many parameters a network of a family has."""
+    """Return how many parameters a network of a family has.
+
+    >>> parameters("i3d", {"num_classes": 400})
+    12697264
+    """
     with torch.device("meta"):
         return sum(one.numel() for one in build_network(family, arguments).parameters())
 
 
 def narrow_i3d(p, classes: int) -> dict:
-    """Return how the I3D is built whose parameters are as many as the C-LSTM's, or nearly.
+    """Return the arguments of the I3D whose number of parameters is about the C-LSTM's.
 
-    Raises ValueError where none between 1/128 and twice the published width has so many.
+    Raises ValueError if the width would not be between 1/128 and twice the published one.
     """
     wanted = parameters("clstm", clstm_variants.own(p, classes))
     arguments = i3d_variants.own(p, classes)

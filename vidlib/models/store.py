@@ -1,6 +1,5 @@
-"""Build a network by name; keep its weights as safetensors with a JSON of how to rebuild it."""
+"""Build a network by name; save its weights as safetensors, with a JSON of how to rebuild it."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -8,18 +7,22 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vidlib.files import aside, write_text
+from vidlib.named import function_of
 
-NETWORKS = {"i3d": ("vidlib.models.i3d", "I3D"), "clstm": ("vidlib.models.clstm", "CLSTM")}
+NETWORKS = {"i3d": "vidlib.models.i3d:I3D", "clstm": "vidlib.models.clstm:CLSTM"}
 
 
 def build_network(name: str, arguments: dict) -> torch.nn.Module:
-    """Return a new network, "i3d" or "clstm", built with these keyword arguments."""
-    module, cls = NETWORKS[name]
-    return getattr(importlib.import_module(module), cls)(**arguments)
+    """Return a new network, "i3d" or "clstm", built with these keyword arguments.
+
+    >>> type(build_network("clstm", {"num_classes": 2, "size": (32, 32), "stride": 1})).__name__
+    'CLSTM'
+    """
+    return function_of(NETWORKS[name])(**arguments)
 
 
 def save_network(network: torch.nn.Module, folder: Path, name: str, arguments: dict) -> None:
-    """Write weights.safetensors and network.json into a folder; the two are all it takes."""
+    """Write weights.safetensors and network.json, from which `load_network` reads, to a folder."""
     folder = Path(folder)
     with aside(folder / "weights.safetensors") as part:
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, part)
@@ -40,5 +43,5 @@ def load_network(folder: Path) -> torch.nn.Module:
 
 
 def best_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
