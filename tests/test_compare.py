@@ -132,7 +132,7 @@ def test_paired_differences_see_what_pairing_shows():
 
 
 def test_different_clips_are_not_compared():
-    with pytest.raises(ValueError, match="different clips: explain the same ones"):
+    with pytest.raises(ValueError, match="different clips: use the same"):
         paired_difference(clip_table(), clip_table(count=29), seed=0)
 
 

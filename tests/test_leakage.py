@@ -211,7 +211,7 @@ def test_clips_without_a_mirrored_pair_are_refused(tmp_path):
     clips = toy_set(32, 0)
     alone = clips.subset(np.flatnonzero(np.isin(clips.index["label"], (43, 94))))
     alone = Clips(alone.index, alone.frames, [43, 94])
-    with pytest.raises(ValueError, match="hold no mirrored pair"):
+    with pytest.raises(ValueError, match="no mirrored pair"):
         gate(alone, alone, tmp_path, **SETTINGS)
 
 

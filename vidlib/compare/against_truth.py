@@ -1,4 +1,4 @@
-"""What only rendered clips allow: explanations held against what happened in the clip."""
+"""What only rendered clips allow: explanations compared with what happens in the clip."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,9 @@ from vidlib.rendered.truth import InstanceMasks, Truth
 def coverage(
     masks: InstanceMasks, roles: Sequence[str], frames: int, size: tuple[int, int]
 ) -> np.ndarray:
-    """Return how much of each cell of a saliency map things of some roles cover.
+    """Return the share of each cell of a saliency map that things of some roles cover.
 
-    (T, *size) float32 in [0, 1], of T = `frames` frames sampled from the masks' clip.
+    (T, *size) float32 in [0, 1], for T = `frames` frames sampled from the masks' clip.
     """
     sampled = sample_frames(len(masks.numbers), frames)
     covered = masks.of(*roles)[sampled].astype(np.float32)
@@ -27,13 +27,18 @@ def coverage(
 
 
 def saliency_on_actors(saliency: np.ndarray, masks: InstanceMasks) -> dict[str, float]:
-    """Say how much of a clip's Grad-CAM lies on the things that act, and on those that do not.
+    """Return how much of a clip's Grad-CAM is on the things that act, and on those that do not.
 
     saliency: (T, H, W), not negative. masks: of the whole clip. Returns actors and distractors
-    (still or moving): the share of the saliency on them divided by the share of the area that they
-    cover; NaN where none are in view or the map is empty. A uniform map scores 1. Things that act
-    tend to be in the middle, so a map that merely favours the middle scores more: compare with maps
-    of other clips.
+    (still or moving): the share of the saliency on them divided by their share of the area; NaN if
+    none are in view or the map is empty. A uniform map scores 1. Things that act tend to be in the
+    middle, so a map that merely favours the middle scores more: compare with maps of other clips.
+
+    >>> numbers = np.zeros((4, 8, 8), np.uint8)
+    >>> numbers[:, :4] = 1  # one thing covers the upper half
+    >>> masks = InstanceMasks(numbers, ["hand_a"], ["hand"])
+    >>> saliency_on_actors((numbers == 1).astype(float), masks)
+    {'actors': 2.0, 'distractors': nan}
     """
     shares = {}
     for name, roles in (("actors", ACTING), ("distractors", DISTRACTING)):
@@ -45,9 +50,9 @@ def saliency_on_actors(saliency: np.ndarray, masks: InstanceMasks) -> dict[str, 
 
 
 def removes_class(scene: Scene, label: int, mask: np.ndarray, observe: Observer) -> bool:
-    """Say whether freezing where a mask, (T,) in [0, 1], is above 0.5 removes a clip's class.
+    """Return whether freezing where a mask, (T,) in [0, 1], is above 0.5 removes a clip's class.
 
-    By an ideal observer; the frames are sampled from the scene.
+    An ideal observer decides, by frames sampled from the scene.
     """
     on = torch.from_numpy((np.asarray(mask) > 0.5).astype(np.float32))[None]
     orders = frame_order(freeze(on)).numpy()
@@ -57,12 +62,19 @@ def removes_class(scene: Scene, label: int, mask: np.ndarray, observe: Observer)
 def mask_survival(
     scene: Scene, label: int, mask: np.ndarray, start: np.ndarray, observe: Observer
 ) -> dict[str, object]:
-    """Say whether freezing where a temporal mask is on removes the class, by an ideal observer.
+    """Return whether freezing where a temporal mask is on removes the class, by an ideal observer.
 
-    mask, and the window it was learned from, start: (T,) in [0, 1], on above 0.5, over frames
+    mask and start, the window it was learned from: (T,) in [0, 1], on above 0.5, over frames
     sampled from the scene. Returns mask_removes and start_removes (1.0 or 0.0), random_removes (of
     all windows as long as the mask, the share that remove; 0 for an empty mask) and shortest
-    (frames of the shortest window that removes the class; NaN where none does).
+    (frames of the shortest window that removes the class; NaN if none does).
+
+    >>> from vidlib.rendered.something.observer import observe
+    >>> from vidlib.rendered.something.scripts import compose
+    >>> scene = compose(45, np.random.default_rng(0))
+    >>> found = mask_survival(scene, 45, np.ones(8), np.zeros(8), observe)
+    >>> found["mask_removes"], found["start_removes"]
+    (1.0, 0.0)
     """
     removes = removing(window_answers(scene, observe, len(mask), "freeze"), label)
     length = int((mask > 0.5).sum())
@@ -84,12 +96,18 @@ def against_truth(
     masks: np.ndarray,
     starts: np.ndarray,
 ) -> pd.DataFrame:
-    """Return how the explanations of some clips stand to what happened in them, a row per clip.
+    """Compare the explanations of some clips with what happens in them: a row per clip.
 
-    saliency: (N, T, H, W) uint8. masks and the windows that they were learned from, starts: (N, T)
+    saliency: (N, T, H, W) uint8. masks and starts, the windows that they were learned from: (N, T)
     in [0, 1]. Columns: those of `saliency_on_actors` and `mask_survival`, and for the former also
-    <name>_blind, what the network's average map of the other clips scores, which knows nothing of
-    this one.
+    <name>_blind, the value for the average map of the other clips, which knows nothing of this one.
+
+    >>> from vidlib.rendered.something.observer import observe
+    >>> ids = study.table("explain-i3d", "clips")["clip_id"][:2]
+    >>> arrays = study.arrays("explain-i3d", "arrays")
+    >>> some = (arrays[name][:2] for name in ("saliency", "mask", "start"))
+    >>> len(against_truth(study.truth, observe, ids, *some))
+    2
     """
     total = saliency.sum(0, dtype=float)
     rows = []

@@ -1,9 +1,9 @@
-"""The arrow of time: does what a network computes of a clip tell which way the clip is played?
+"""The arrow of time: do a network's features tell which way a clip is played?
 
-After Ghodrati et al. 2018, "Video time": a linear probe is asked to tell clips from their reversed
-copies by the features that enter the network's last layer. What is there can be read by that layer;
-whether it is of use to it is another question. Classes that mirror each other set a bound: a
-reversed clip of one looks like a clip of the other, and no network can know better.
+After Ghodrati et al. 2018, "Video time": a linear probe learns to tell clips from their reversed
+copies by the features that enter the network's last layer. What the probe finds, that layer could
+read; whether it uses it is another question. Mirrored classes set a bound: a reversed clip of one
+looks like a clip of the other, so no network can tell them apart.
 """
 
 import copy
@@ -13,26 +13,26 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import beta
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from vidlib.compare.bootstrap import LEVEL
-from vidlib.data.clips import Clips, stream_clips, to_network
+from vidlib.compare.clips import over_batches
+from vidlib.compare.intervals import exact_interval
+from vidlib.data.clips import Clips
 from vidlib.explain.scores import score_clips
 
-PROBED = 100  # clips of each split: forward and reversed, so twice as many examples
-STRENGTHS = np.logspace(-4, 2, 7)  # inverse, of the L2 penalty; cross-validation chooses
+PROBED = 100  # clips of each split; forward and reversed, twice as many examples
+STRENGTHS = np.logspace(-4, 2, 7)  # inverse L2 penalties for cross-validation
 
 
 @contextmanager
 def entering_last_layer(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Yield a list that receives what enters the network's last layer, flattened, (B, F) per call.
+    """Yield a list that collects the input of the network's last layer, flattened, (B, F) per call.
 
-    The last layer is the last child that has parameters. On leaving, even by an exception, the
-    network is as it was.
+    The last layer is the last child with parameters. On leaving, even by an exception, the network
+    is as it was.
     """
     layers = [child for child in network.children() if any(True for _ in child.parameters())]
     seen: list[Tensor] = []
@@ -50,27 +50,27 @@ def direction_features(network: nn.Module, clips: Clips) -> tuple[np.ndarray, np
 
     The network runs in eval mode and is left as found. Clips that cannot be read are left out.
     """
-    features, positions = [], []
-    for batch in stream_clips(clips, 64):
-        x = to_network(batch.frames)
-        both = []
+
+    def both(x: Tensor) -> dict[str, Tensor]:
+        features = []
         for way in (x, x.flip(2)):
             with entering_last_layer(network) as seen:
                 score_clips(network, way)
-            both.append(torch.cat(seen))
-        features.append(torch.stack(both, 1))
-        positions.append(batch.positions)
-    return torch.cat(features).double().numpy(), torch.cat(positions).numpy()
+            features.append(torch.cat(seen))
+        return {"features": torch.stack(features, 1)}
+
+    found, positions = over_batches(clips, both)
+    return found["features"].double().numpy(), positions
 
 
 def untrained(network: nn.Module, seed: int) -> nn.Module:
-    """Return a copy of a network with PyTorch's initial random weights in place of its own."""
+    """Return a copy of a network with PyTorch's initial random weights."""
     fresh = copy.deepcopy(network)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for module in fresh.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
     return fresh
 
 
@@ -80,11 +80,15 @@ def probe(
     """Return whether a linear probe is right about each validation clip and its reversed copy.
 
     train, validation: features, (N, 2, F) and (M, 2, F), forward and reversed; N at least 2.
-    groups: (N,), what the training clips are of, such as people; each its own by default.
-    Returns (M, 2) bool. The probe is a logistic regression on standardised features; its L2 penalty
-    is chosen by cross-validation within the training clips, in which the copies of all clips of a
-    group stay together, where there are two groups at least. Raises ValueError for fewer than two
-    training clips.
+    groups: (N,), the training clips' groups, such as people; by default each clip is its own.
+    Returns (M, 2) bool. The probe is a logistic regression on standardised features. Its L2 penalty
+    is chosen by cross-validation within the training clips; if there are at least two groups, all
+    copies of the clips of a group stay together. Raises ValueError for fewer than two training
+    clips.
+
+    >>> features = np.array([[[0.0], [1.0]]] * 4)  # one feature: 0 forward, 1 reversed
+    >>> probe(features, features[:1]).tolist()
+    [[True, True]]
     """
     clips, _, size = train.shape
     if clips < 2:
@@ -94,7 +98,7 @@ def probe(
     examples, answers = train.reshape(-1, size), np.tile([0, 1], clips)
     scaler = StandardScaler().fit(examples)
     x, z = scaler.transform(examples), scaler.transform(validation.reshape(-1, size))
-    # Penalised weights lie in the span of the examples, which are fewer than the features.
+    # Penalised weights are in the span of the examples, which are fewer than the features.
     _, lengths, axes = np.linalg.svd(x, full_matrices=False)
     axes = axes[: max(1, (lengths > 1e-10 * lengths[0]).sum())].T
     model = LogisticRegressionCV(
@@ -114,10 +118,19 @@ def arrow_of_time(
 ) -> pd.DataFrame:
     """Ask whether a network's features tell a clip's direction: a row per probed validation clip.
 
-    `PROBED` clips of each split are drawn by the seed. Columns: clip_id, label, label_name, and how
-    many of the clip and its reversed copy, as a share (0, 0.5, 1), a probe is right about that is
-    given the features of the network (trained) and of one with random weights (untrained): what
-    architecture alone, and the average of frames, give away.
+    `PROBED` clips of each split are drawn by the seed. Columns: clip_id, label, label_name, and the
+    share (0, 0.5 or 1) of the clip and its reversed copy about which a probe is right, by the
+    features of the network (trained) and of one with random weights (untrained), which shows what
+    the architecture alone gives away.
+
+    >>> from vidlib.data.clips import Frames
+    >>> frames = np.random.default_rng(0).integers(0, 256, (8, 4, 8, 8, 3), dtype=np.uint8)
+    >>> index = pd.DataFrame({"clip_id": list("abcdefgh"), "label": 1, "label_name": "up"})
+    >>> index["group"] = None
+    >>> clips = Clips(index, Frames(frames.__getitem__, np.arange(8), frames.shape[1:]), [1])
+    >>> network = nn.Sequential(nn.AdaptiveAvgPool3d((4, 1, 1)), nn.Flatten(), nn.Linear(12, 2))
+    >>> list(arrow_of_time(network, clips, clips, seed=0))
+    ['clip_id', 'label', 'label_name', 'trained', 'untrained']
     """
     rng = np.random.default_rng(seed)
     some = [
@@ -138,13 +151,15 @@ def arrow_table(clips: pd.DataFrame) -> pd.DataFrame:
     """Return how often the probes of `arrow_of_time` are right: a row for each of the two.
 
     Columns: features ("trained", "untrained"), clips, share, low and high: the exact binomial 95 %
-    interval, as if a clip and its reversed copy were one trial, for what the probe says of the one
-    depends on what it says of the other. By chance the share is 0.5.
+    interval. A clip and its reversed copy count as one trial, as what the probe says of one depends
+    on what it says of the other. By chance the share is 0.5.
+
+    >>> clips = pd.DataFrame({"trained": [1.0, 1.0], "untrained": [0.5, 0.5]})
+    >>> arrow_table(clips)["share"].tolist()
+    [1.0, 0.5]
     """
-    rows = []
-    for name in ("trained", "untrained"):
-        count, right = len(clips), clips[name].sum()  # halves, too, so the beta's own quantiles
-        low = beta.ppf((1 - LEVEL) / 2, right, count - right + 1) if right else 0.0
-        high = beta.ppf((1 + LEVEL) / 2, right + 1, count - right) if right < count else 1.0
-        rows.append((name, count, clips[name].mean(), low, high))
+    rows = [
+        (name, len(clips), clips[name].mean(), *exact_interval(clips[name].sum(), len(clips)))
+        for name in ("trained", "untrained")
+    ]
     return pd.DataFrame(rows, columns=["features", "clips", "share", "low", "high"])

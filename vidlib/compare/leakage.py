@@ -1,20 +1,22 @@
 """The leakage gate: does anything but the order of the frames tell mirrored classes apart?
 
-Two classes that mirror each other are the same motions played forwards and backwards. Where a
-classifier that is blind to the order of the frames separates them, single frames, or sets of them,
+Two classes that mirror each other are the same motions played forwards and backwards. If a
+classifier that is blind to the order of the frames separates them, single frames or sets of them
 give the direction away: rendering, compression or sampling leaks it, and a network under study
-might use that in place of time.
+might use that instead of time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import binomtest
+from torch import nn
 
-from vidlib.data.clips import Clips, stream_clips, to_network
+from vidlib.compare.clips import over_batches
+from vidlib.compare.intervals import LEVEL, exact_interval
+from vidlib.data.clips import Clips
 from vidlib.explain.scores import score_clips
 from vidlib.models.framewise import FrameAverage, FrameGRU
 from vidlib.models.store import best_device
@@ -23,10 +25,9 @@ from vidlib.training import Recipe, fit
 # Something-something's numbers: pushing left to right and back, moving up and down, away and
 # closer, turning the camera left and right, downwards and upwards.
 PAIRS = ((93, 94), (45, 43), (36, 37), (166, 167), (165, 168))
-LEVEL = 0.95
-BLIND = ("average of frames", "shuffled frames")  # of the classifiers, those that cannot use order
+BLIND = ("average of frames", "shuffled frames")  # the classifiers that cannot use order
 WEIGHT_DECAY = 0.01
-CLASSIFIERS = {
+CLASSIFIERS: dict[str, Callable[[int], nn.Module]] = {
     "average of frames": FrameAverage,
     "shuffled frames": lambda classes: FrameGRU(classes, shuffled=True),
     "ordered frames": lambda classes: FrameGRU(classes, shuffled=False),  # the positive control
@@ -43,13 +44,18 @@ def pair_table(
 
     scores: (N, K) softmax scores. labels: (N,) official numbers. classes: (K,), of the scores'
     columns. Columns: pair ("93/94", or "all"), clips (of the pair), own (how many of them score
-    their own class above its mirror), share, low and high (exact binomial interval of the share: of
-    95 % for all pairs together; those of single pairs are so wide that all of them, of both blind
-    classifiers, hold together in 95 % of cases, by Bonferroni), leaks (whether the interval lies
-    above 0.5), merged (accuracy with mirrored classes taken for one: of the pair's clips; for
-    "all", of all clips, those of other classes too) and chance (what always guessing the pair would
-    make of that; for "all", the commonest class). Raises ValueError where a class of a pair has no
-    scores, a pair no clips, or there are no pairs.
+    their own class above its mirror), share, low and high (exact binomial interval of the share),
+    leaks (whether the interval is above 0.5), merged (accuracy with mirrored classes taken as one:
+    of the pair's clips; for "all", of all clips, including those of other classes) and chance
+    (merged when always guessing the pair; for "all", the most common class).
+
+    Intervals of all pairs together are of 95 %. Those of single pairs are wider, by Bonferroni, so
+    that all of them, of both blind classifiers, hold together in 95 % of cases. Raises ValueError
+    for a pair without scores or clips, and without pairs.
+
+    >>> table = pair_table(np.array([[0.9, 0.1], [0.2, 0.8]]), [93, 94], [93, 94], [(93, 94)])
+    >>> table[["pair", "clips", "own", "leaks"]].values.tolist()
+    [['93/94', 2, 2, False], ['all', 2, 2, False]]
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels)
     column = {label: k for k, label in enumerate(classes)}
@@ -76,20 +82,20 @@ def pair_table(
 
 
 def _merged(label: int, pairs: Sequence[tuple[int, int]]) -> int:
-    """Return the number that stands for a class where mirrored ones count as one."""
+    """Return the number of a class, or that of its mirror, which comes first in the pair."""
     return next((one for one, two in pairs if label == two), int(label))
 
 
 def _row(pair: str, own: int, clips: int, level: float, merged: float, chance: float) -> dict:
-    interval = binomtest(own, clips).proportion_ci(level, method="exact")
+    low, high = exact_interval(own, clips, level)
     return {
         "pair": pair,
         "clips": clips,
         "own": own,
         "share": own / clips,
-        "low": interval.low,
-        "high": interval.high,
-        "leaks": bool(interval.low > 0.5),
+        "low": low,
+        "high": high,
+        "leaks": low > 0.5,
         "merged": float(merged),
         "chance": float(chance),
     }
@@ -114,16 +120,16 @@ def gate(
 ) -> pd.DataFrame:
     """Train classifiers that cannot know the order of frames and return what they tell apart.
 
-    They see the classes of those of `PAIRS` that are among the clips', and no others. Returns the
+    They see only the classes of those of `PAIRS` that are among the clips'. Returns the
     `pair_table` of the validation clips for three classifiers (column classifier): "average of
-    frames" and "shuffled frames", for which "leaks" should be False, and, to show that they could
-    have learned it, the latter with "ordered frames", for which it should be True. A checkpoint of
-    each is kept in a folder of its own under `folder`, and training goes on from there. Raises
-    ValueError where the clips hold no pair, and as `vidlib.training.fit` and `pair_table` do.
+    frames" and "shuffled frames", for which "leaks" should be False, and "ordered frames", for
+    which it should be True, as proof that they could have learned it. Each classifier has its
+    checkpoint in a folder under `folder`, from which training resumes. Raises ValueError if the
+    clips have no pair, and as `vidlib.training.fit` and `pair_table` do.
     """
     present = [pair for pair in PAIRS if set(pair) <= set(train.classes)]
     if not present:
-        raise ValueError(f"classes {train.classes} hold no mirrored pair: {PAIRS}")
+        raise ValueError(f"classes {train.classes} have no mirrored pair: give some of {PAIRS}")
     train, validation = _of_pairs(train, present), _of_pairs(validation, present)
     recipe = Recipe(epochs, batch_size, lr, seed, weight_decay=WEIGHT_DECAY)
     tables = []
@@ -132,11 +138,10 @@ def gate(
         network = build(len(train.classes))
         fit(network, train, validation, Path(folder) / name.replace(" ", "-"), recipe)
         network.to(best_device())
-        scores, positions = [], []
-        for batch in stream_clips(validation, batch_size):
-            scores.append(score_clips(network, to_network(batch.frames)))
-            positions.append(batch.positions)
-        labels = validation.index["label"].to_numpy()[torch.cat(positions).numpy()]
-        table = pair_table(torch.cat(scores), labels, train.classes, present)
+        found, positions = over_batches(
+            validation, lambda x, net=network: {"scores": score_clips(net, x)}, batch_size
+        )
+        labels = validation.index["label"].to_numpy()[positions]
+        table = pair_table(found["scores"], labels, train.classes, present)
         tables.append(table.assign(classifier=name))
     return pd.concat(tables, ignore_index=True)

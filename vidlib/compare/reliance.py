@@ -1,21 +1,21 @@
-"""What a network relies on, by intervention: planted markers removed, and moved."""
+"""What a network relies on, by intervention: planted markers are removed or moved."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 from torch import nn
 
+from vidlib.compare.intervals import exact_interval
 from vidlib.data.clips import Clips, Frames, to_network
 from vidlib.explain.scores import score_clips
 from vidlib.rendered.cues import INTERVENTIONS, redraw
 
 
 def turned_and_mirrored(clips: Clips) -> Clips:
-    """Return clips of square frames in all eight ways to turn and mirror them, held in memory.
+    """Return clips of square frames, in memory, in all eight ways to turn and mirror them.
 
-    For sets in which neither place nor direction says anything, so that little serves for much.
+    For sets in which neither place nor direction matters, to train on few clips.
     """
     frames = np.asarray(clips.frames)
     turned = [np.rot90(frames, k, axes=(2, 3)) for k in range(4)]
@@ -28,20 +28,20 @@ def turned_and_mirrored(clips: Clips) -> Clips:
 def intervention_table(network: nn.Module, root: Path, clips: Clips) -> pd.DataFrame:
     """Return whether a network's answers follow the markers of a cue set: a row per intervention.
 
-    network: maps clips (B, 3, T, H, W) to logits (B, K). root: of the rendered set. clips: some of
-    it. Columns: intervention ("nothing", "removed", "moved"), answer (what is counted: "its class",
-    or "the new class" of moved markers), clips, right (how many get that answer), share, low and
-    high (exact binomial 95 % interval of the share), chance.
+    network: maps clips (B, 3, T, H, W) to logits (B, K). root: folder of the rendered set. clips:
+    some of it. Columns: intervention ("nothing", "removed", "moved"), answer (which one counts:
+    "its class", or "the new class" of moved markers), clips, right (how many get that answer),
+    share, low and high (exact binomial 95 % interval of the share), chance.
     """
     ids = clips.index["clip_id"].tolist()
-    shape = clips.frames.shape
+    _, frames, *size, _ = clips.frames.shape
     rows = []
     for what in INTERVENTIONS:
-        shown = redraw(root, ids, what, frames=shape[1], size=shape[2:4])
+        shown = redraw(root, ids, what, frames=frames, size=(size[0], size[1]))
         guesses = score_clips(network, to_network(shown.frames)).argmax(1).numpy()
         labels = shown.labels if what == "moved" else clips.index["label"].to_numpy(int)
         right = int((np.array(clips.classes)[guesses] == labels).sum())
-        interval = binomtest(right, len(ids)).proportion_ci(method="exact")
+        low, high = exact_interval(right, len(ids))
         rows.append(
             {
                 "intervention": what,
@@ -49,8 +49,8 @@ def intervention_table(network: nn.Module, root: Path, clips: Clips) -> pd.DataF
                 "clips": len(ids),
                 "right": right,
                 "share": right / len(ids),
-                "low": interval.low,
-                "high": interval.high,
+                "low": low,
+                "high": high,
                 "chance": 1 / len(clips.classes),
             }
         )

@@ -1,7 +1,7 @@
 """Which windows of a clip remove its class, by the ideal observer: the truth for temporal masks.
 
-A window is a run of shown frames, first to last; freezing or reversing it is a re-ordering of the
-clip's frames, of which an observer (`vidlib.rendered`) says which class it still shows.
+A window is a range of frames, first to last. Freezing or reversing it re-orders the clip's frames;
+an observer (`vidlib.rendered`) says which class they still show.
 """
 
 import functools
@@ -16,7 +16,7 @@ from vidlib.data.video import sample_frames
 from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
 from vidlib.rendered.scene import Scene
 
-NO_WINDOW = -2  # in the place of windows that would end before they begin
+NO_WINDOW = -2  # for windows that would end before they begin
 ASKED = ("freeze", "reverse")  # the perturbations of the paper
 
 Observer = Callable[[Scene, np.ndarray], np.ndarray]
@@ -24,19 +24,27 @@ Observer = Callable[[Scene, np.ndarray], np.ndarray]
 
 @functools.cache
 def window_orders(length: int, perturbation: str) -> np.ndarray:
-    """Return what is shown when each window of a clip is perturbed, (N, T) int64.
+    """Return which frames are shown when each window of a clip is perturbed, (N, T) int64.
 
     N = T (T + 1) / 2 windows, in the order of `numpy.triu_indices(T)`: by first, then last frame.
     """
-    masks = window_masks(*torch.triu_indices(length, length), length).float()
+    first, last = torch.triu_indices(length, length)
+    masks = window_masks(first, last, length).float()
     return frame_order(PERTURBATIONS[perturbation](masks)).numpy()
 
 
 def window_answers(scene: Scene, observe: Observer, frames: int, perturbation: str) -> np.ndarray:
     """Return which class is seen when a window is perturbed, (T, T) int64 by first and last frame.
 
-    frames: T, how many frames are sampled of the clip. The observer's "nothing" is -1; places that
-    are no window hold `NO_WINDOW`.
+    frames: T, the number of frames sampled from the clip. -1 stands for no class, `NO_WINDOW` for
+    windows that would end before they begin.
+
+    >>> from vidlib.rendered.something.observer import observe
+    >>> from vidlib.rendered.something.scripts import compose
+    >>> scene = compose(45, np.random.default_rng(0))  # moving something up
+    >>> answers = window_answers(scene, observe, 8, "reverse")
+    >>> int(answers[0, 0]), int(answers[0, 7])  # reversed as a whole it moves down
+    (45, 43)
     """
     sampled = sample_frames(len(scene), frames)
     answers = np.full((frames, frames), NO_WINDOW)
@@ -46,33 +54,38 @@ def window_answers(scene: Scene, observe: Observer, frames: int, perturbation: s
 
 
 def removing(answers: np.ndarray, label: int) -> np.ndarray:
-    """Tell which windows remove a class, (T, T) bool, from the answers to all of them."""
+    """Return which windows remove a class, (T, T) bool, from the answers to all of them.
+
+    >>> removing(np.array([[45, -1], [NO_WINDOW, 45]]), 45).tolist()
+    [[False, True], [False, False]]
+    """
     return (answers != label) & (answers != NO_WINDOW)
 
 
 def minimal(removes: np.ndarray) -> np.ndarray:
-    """Tell which of the windows that remove, (T, T) bool, contain no shorter one that does."""
-    length = len(removes)
-    inside = np.zeros((length + 1, length + 1), bool)  # whether any window within removes
-    least = np.zeros_like(removes)
-    for size in range(1, length + 1):
-        for first in range(length - size + 1):
-            last = first + size - 1
-            within = inside[first + 1, last] or (last > 0 and inside[first, last - 1])
-            least[first, last] = removes[first, last] and not within
-            inside[first, last] = removes[first, last] or within
-    return least
+    """Return which of the windows that remove, (T, T) bool, contain no shorter one that does.
+
+    >>> minimal(np.array([[False, True], [False, True]])).tolist()
+    [[False, False], [False, True]]
+    """
+    removes = np.triu(removes)
+    from_first = np.logical_or.accumulate(removes[::-1], axis=0)[::-1]
+    within = np.logical_or.accumulate(from_first, axis=1)  # whether any window within removes
+    shorter = np.zeros_like(removes)
+    shorter[:-1] |= within[1:]
+    shorter[:, 1:] |= within[:, :-1]
+    return removes & ~shorter
 
 
 @dataclass(frozen=True)
 class Survival:
-    """What perturbing the windows of N clips of T frames leaves of their classes.
+    """Which classes N clips of T frames still show when their windows are perturbed.
 
-    freeze and reverse: (N, T, T) int16, the answers of `window_answers`. table: a row per clip,
-    with clip_id, label and, for each of the two, <name>_shortest (frames of the shortest window
-    that removes the class, NaN where none does) and <name>_minimal (how many minimal ones there
-    are); reversed_shows (what is seen when the whole clip is reversed, -1 for nothing);
-    order_matters (whether reversing some window removes the class).
+    freeze and reverse: (N, T, T) int16, from `window_answers`. table: a row per clip, with clip_id,
+    label and, for each of the two, <name>_shortest (frames of the shortest window that removes the
+    class, NaN if none does) and <name>_minimal (the number of minimal ones); reversed_shows (the
+    class seen when the whole clip is reversed, -1 for none); order_matters (whether reversing some
+    window removes the class).
     """
 
     table: pd.DataFrame
@@ -83,12 +96,19 @@ class Survival:
 def survival(
     scenes: dict[str, Scene], labels: dict[str, int], observe: Observer, frames: int
 ) -> Survival:
-    """Return which windows remove the classes of some clips, whose scenes come by clip_id.
+    """Return which windows remove the classes of some clips; scenes and labels are by clip_id.
 
-    Raises ValueError where the observer does not see a clip's own class in its sampled frames: then
-    it is no judge of what is left of it.
+    Raises ValueError if the observer does not see a clip's own class in its sampled frames, as it
+    then cannot judge what removes the class.
+
+    >>> from vidlib.rendered.something.observer import observe
+    >>> from vidlib.rendered.something.scripts import compose
+    >>> scene = compose(45, np.random.default_rng(0))  # moving something up
+    >>> survival({"a": scene}, {"a": 45}, observe, 8).table["reversed_shows"].tolist()  # down
+    [43]
     """
-    rows, answers = [], {name: [] for name in ASKED}
+    rows: list[dict[str, object]] = []
+    answers: dict[str, list[np.ndarray]] = {name: [] for name in ASKED}
     for clip_id, scene in scenes.items():
         label = labels[clip_id]
         said = observe(scene, sample_frames(len(scene), frames)[None])[0]
@@ -97,7 +117,7 @@ def survival(
                 f"the observer takes clip {clip_id}, of class {label}, for {said} when it is shown "
                 f"{frames} of its {len(scene)} frames: sample more frames"
             )
-        row = {"clip_id": clip_id, "label": label}
+        row: dict[str, object] = {"clip_id": clip_id, "label": label}
         for name in ASKED:
             found = window_answers(scene, observe, frames, name)
             answers[name].append(found)
