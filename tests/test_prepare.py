@@ -247,7 +247,7 @@ def killed_after(decode_files, count):
 
 
 def test_half_a_line_in_the_log_does_not_count(index, tmp_path, monkeypatch):
-    """Killed while it wrote that row 20 had failed: "20", "20 0" and all before a line's end."""
+    """Killed while it wrote that row 20 has 95 frames: "20", "20 9" and all before a line's end."""
     whole = prepare(index, tmp_path / "whole")
     with pytest.raises(ValueError, match="no clip of the train split"):
         prepare(index.assign(path="gone.webm"), tmp_path / "killed")
@@ -256,8 +256,8 @@ def test_half_a_line_in_the_log_does_not_count(index, tmp_path, monkeypatch):
     array = np.load(tmp_path / "killed/frames.npy", mmap_mode="r+")
     array[:20], array[20] = np.asarray(whole.frames)[:20], 99
     array.flush()
-    done = "".join(f"{row}\t{whole.index['length'][row]}\t\n" for row in range(20))
-    for torn in ("20", "20\t0", "20\t0\t"):
+    done = "".join(f"{row}\t{whole.index['length'][row]}\n" for row in range(20))
+    for torn in ("20", "20\t9", "20\t95"):
         log.write_text(f"{header}\n{done}{torn}")
         assert len(module._read_log(log, header)) == 20
     # Killed again, after the next clips: what they add does not grow together with the torn line.
@@ -290,7 +290,7 @@ def honest(whole, others):
     def check(disk):
         for content in disk.after_power_cut():
             header, *lines = content.get("decoding.txt", b"").decode().split("\n")
-            rows = [int(line.split("\t")[0]) for line in lines[:-1] if line.endswith("\t")]
+            rows = [int(line.split("\t")[0]) for line in lines[:-1]]
             if rows:
                 frames = frames_of(content.get("frames.npy", b""))
                 assert len(frames), "rows are told of, and there is no array"
@@ -401,8 +401,8 @@ def test_the_model_catches_who_tells_too_early(few, tmp_path, monkeypatch, carel
 
 def test_what_a_power_cut_made_of_the_logs_end_does_not_count(tmp_path):
     log = tmp_path / "decoding.txt"
-    log.write_bytes(b"x\n0\t9\t\n1\t0\tis empty\n\0\0\0\0\n\0\0\x002\t9\t\n\xff3\t9\t\n4\t\n5")
-    assert module._read_log(log, "x") == {0: (9, ""), 1: (0, "is empty")}
+    log.write_bytes(b"x\n0\t9\n1\t10\n\0\0\0\0\n\0\0\x002\t9\n\xff3\t9\n4\t\n5")
+    assert module._read_log(log, "x") == {0: 9, 1: 10}
 
 
 # --- streamed

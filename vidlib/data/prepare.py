@@ -83,24 +83,18 @@ def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
     return list(files.items())
 
 
-def _read_log(log: Path, made_of: str) -> dict[int, tuple[int, str]] | None:
-    """Return length and reason by row of a log; None if it is absent or of another task."""
-    if not log.is_file():
-        return None
-    text = log.read_text(encoding="utf-8", errors="replace")
+def _read_log(log: Path, task: str) -> dict[int, int] | None:
+    """Return the lengths of the good clips by row; None if the log is absent or of another task."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     header, *lines = text.split("\n")[:-1] or [""]  # without half a line at its end
-    if header != made_of:
+    if header != task:
         return None
-    rows = filter(None, (re.fullmatch(r"(\d+)\t(\d+)\t(.*)", line) for line in lines))
-    return {int(row): (int(length), reason) for row, length, reason in map(re.Match.groups, rows)}
-
-
-def _line(row: int, length: int, reason: str) -> str:
-    return f"{row}\t{length}\t{' '.join(reason.split())}\n"
+    matches = (re.fullmatch(r"(\d+)\t(\d+)", line) for line in lines)
+    return {int(match[1]): int(match[2]) for match in matches if match}
 
 
 class _Log:
-    """A log of clips whose frames are on the disk; it is written about once a second.
+    """A log of the good clips whose frames are on the disk; it is written about once a second.
 
     array: the file of the frames, None if they are not kept.
     """
@@ -117,8 +111,6 @@ class _Log:
     def write(self) -> None:
         # Dropped even if the sync fails: after a failure, the next sync may wrongly succeed.
         lines, self.waiting = self.waiting, []
-        if not lines:
-            return
         if self.array:
             sync(self.array)
         with self.path.open("a", encoding="utf-8") as file:
@@ -166,54 +158,55 @@ def prepare_clips(
     sweep(folder)
     array, log = folder / "frames.npy", folder / "decoding.txt"
     identity = index[["clip_id", "start", "stop"]].to_json(orient="values")
-    made_of = hashlib.sha256(f"{identity} {frames} {size} {cache}".encode()).hexdigest()
+    task = hashlib.sha256(f"{identity} {frames} {size} {cache}".encode()).hexdigest()
     shape = (len(index), frames, *size, 3)
-    told = _read_log(log, made_of)
-    if cache and math.prod(shape) > space_for(array):
+    if cache and (needed := math.prod(shape)) > (space := space_for(array)):
         raise ValueError(
-            f"the prepared clips need {math.prod(shape) / 1e9:.1f} GB, and {folder} has room for "
-            f"{space_for(array) / 1e9:.1f} GB: make room, or lower size or frames"
+            f"the prepared clips need {needed / 1e9:.1f} GB, and {folder} has room for "
+            f"{space / 1e9:.1f} GB: make room, or lower size or frames"
         )
-    if told is None or (cache and not array.is_file()):
+    good = _read_log(log, task)
+    if good is None or (cache and not array.is_file()):
         log.unlink(missing_ok=True)
         sync(folder)  # the log must be gone before there is another array
         array.unlink(missing_ok=True)
         if cache:
             with aside(array) as part:
                 np.lib.format.open_memmap(part, "w+", np.uint8, shape).flush()
-        told = {}
-    told = {row: (length, reason) for row, (length, reason) in told.items() if not reason}
+        good = {}
     # Rewritten, as half a line at its end would join the next one.
-    write_text(log, "".join([f"{made_of}\n", *(_line(row, *one) for row, one in told.items())]))
-    jobs = _jobs(index, told)
+    lines = (f"{row}\t{length}\n" for row, length in good.items())
+    write_text(log, "".join([f"{task}\n", *lines]))
+    found = {row: (length, "") for row, length in good.items()}  # length and reason by row
+    jobs = _jobs(index, good)
     place = (array, np.load(array, mmap_mode="r").offset) if cache else None
     work = functools.partial(_decode_file, frames=frames, size=size, place=place)
-    bar = tqdm(total=len(index), initial=len(told), desc="decode", unit="clip")
+    bar = tqdm(total=len(index), initial=len(good), desc="decode", unit="clip")
     done = _Log(log, array if cache else None)
     try:
         for clips in _decode_files(jobs, work, processes):
             for row, length, reason in clips:
-                told[row] = length, reason
-                done.add(_line(row, length, reason))
+                found[row] = length, reason
+                if not reason:
+                    done.add(f"{row}\t{length}\n")
                 bar.update()
     finally:
         bar.close()
         done.write()
-    lengths, reasons = zip(*(told[row] for row in range(len(index))), strict=True)
+    lengths, reasons = zip(*(found[row] for row in range(len(index))), strict=True)
     index = index.assign(row=range(len(index)), length=lengths, reason=reasons)
     bad = index["reason"] != ""
-    for split, there in index.groupby("split"):
-        if (there["reason"] != "").all():
-            raise ValueError(
-                f"no clip of the {split} split can be decoded, first: {there['reason'].iloc[0]}"
-            )
+    for split, all_bad in bad.groupby(index["split"]).all().items():
+        if all_bad:
+            first = index.loc[index["split"] == split, "reason"].iloc[0]
+            raise ValueError(f"no clip of the {split} split can be decoded, first: {first}")
     if bad.any():
         first = index.loc[bad, "reason"].iloc[0]
         print(f"{bad.sum()} of {len(index)} clips are left out, first: {first}", flush=True)
-    # The result must not depend on where the videos are, unless they are decoded again.
-    paths = ["path"] if cache else []
     write_table(folder / "quarantine.parquet", index[bad].drop(columns="row"))
-    good = index[~bad].drop(columns=[*paths, "reason"]).reset_index(drop=True)
-    good.attrs = {"frames": frames, "size": list(size)}
-    write_table(folder / "index.parquet", good)
+    # The result must not depend on where the videos are, unless they are decoded again.
+    unused = ["path", "reason"] if cache else ["reason"]
+    prepared = index[~bad].drop(columns=unused).reset_index(drop=True)
+    prepared.attrs = {"frames": frames, "size": list(size)}
+    write_table(folder / "index.parquet", prepared)
     log.unlink()
