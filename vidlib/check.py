@@ -82,8 +82,9 @@ def counts(name: str, values: Any, length: int) -> None:
     Traceback (most recent call last):
     ValueError: size is 64: give 2 whole numbers of at least 1
     """
-    numbers = isinstance(values, tuple | list) and len(values) == length
-    if not numbers or not all(isinstance(v, int | np.integer) and v >= 1 for v in values):
+    good = isinstance(values, tuple | list) and len(values) == length
+    good = good and all(isinstance(v, int | np.integer) and v >= 1 for v in values)
+    if not good or any(isinstance(v, bool) for v in values):
         raise ValueError(f"{name} is {values!r}: give {length} whole numbers of at least 1")
 
 
