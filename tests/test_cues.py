@@ -1,4 +1,4 @@
-"""The cue sets: the marker alone decides, it is where the truth says, and networks can use it."""
+"""The cue sets: only the marker decides, it is where the truth says, and networks can use it."""
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def test_classes_differ_in_the_markers_alone(kind, seed):
         rest = [t for t in other.tracks if t.role != "marker"]
         for one, same in zip(rest, first.tracks, strict=False):
             assert one.name == same.name and np.array_equal(one.x, same.x)
-        # Whatever marker it is: in the same frames, at the same places, as large.
+        # Any marker: in the same frames, at the same places, of the same size.
         for value in ("shown", "x", "y", "size"):
             over_time = [
                 sum(getattr(t, value) * t.shown for t in markers(s)) for s in (other, first)
@@ -83,7 +83,7 @@ def test_pixels_of_classes_differ_on_the_markers_alone(kind):
 
 
 def grow(masks):
-    """Take in the pixels around: a mask ends where its thing covers half of a pixel."""
+    """Add the pixels around: a mask ends where its thing covers half of a pixel."""
     padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
     h, w = masks.shape[1:]
     return np.any([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=0)
@@ -97,7 +97,7 @@ def test_markers_are_in_view_for_a_known_share_of_the_clip(kind, label):
         shown = [np.flatnonzero(one.shown) for one in markers(scene)]
         assert scene.event == (min(s[0] for s in shown), max(s[-1] for s in shown) + 1)
         for one, frames in zip(markers(scene), shown, strict=True):
-            assert (np.diff(frames) == 1).all()  # one stretch
+            assert (np.diff(frames) == 1).all()  # one interval
             share = len(frames) / len(scene)
             assert 0.12 < share < (0.43 if kind == "cue-marker" else 0.38)
             x, y = scene.seen(one)
@@ -117,9 +117,16 @@ def test_moments_and_places_are_spread_out():
         assert place.min() < 0.28 and place.max() > 0.72
 
 
-@pytest.mark.parametrize(("kind", "label"), [("cue", 0), ("cue-marker", 4), ("cue-order", -1)])
-def test_other_kinds_and_labels_are_refused(kind, label):
-    with pytest.raises(ValueError, match="kinds are cue-marker, cue-order"):
+@pytest.mark.parametrize(
+    ("kind", "label", "said"),
+    [
+        ("cue", 0, "kind is 'cue'.*cue-marker, cue-order"),
+        ("cue-marker", 4, "label is 4.*at most 3"),
+        ("cue-order", -1, "label is -1.*at most 1"),
+    ],
+)
+def test_other_kinds_and_labels_are_refused(kind, label, said):
+    with pytest.raises(ValueError, match=said):
         scene_of(kind, label)
 
 
@@ -133,9 +140,9 @@ def test_removed_markers_leave_no_trace_and_nothing_else_changes(kind, label):
     (with_it, masks), (without, bare) = drawn(scene), drawn(gone)
     on_marker = masks.of("marker")
     assert not bare.of("marker").any() and masks.names == bare.names
-    changed = np.abs(with_it.astype(int) - without).max(3) > 1  # its faintest rim apart
+    changed = np.abs(with_it.astype(int) - without).max(3) > 1  # except its faintest rim
     assert not (changed & ~grow(on_marker)).any()
-    assert changed[on_marker].mean() > 0.98  # a ground of the marker's very colour is a rare thing
+    assert changed[on_marker].mean() > 0.98  # the ground seldom has the marker's colour
     shown = np.any([one.shown > 0 for one in markers(scene)], axis=0)
     assert np.array_equal(changed.any((1, 2)), shown)
     assert np.array_equal(on_marker.any((1, 2)), shown)
@@ -169,7 +176,7 @@ def test_moved_markers_become_all_other_classes():
 
 
 def test_other_interventions_are_refused():
-    with pytest.raises(ValueError, match="there are nothing, removed, moved"):
+    with pytest.raises(ValueError, match=r"what is 'hidden'.*nothing, removed, moved"):
         intervene(scene_of("cue-marker", 0), "hidden", np.random.default_rng(0))
 
 
@@ -249,7 +256,7 @@ def test_what_validation_shows_never_occurs_in_training(split):
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "said"), [("cue", 48, "no kind"), ("cue-order", 47, "47")]
+    ("kind", "size", "said"), [("cue", 48, "kind is 'cue'"), ("cue-order", 47, "47.*even")]
 )
 def test_other_sets_are_refused(tmp_path, kind, size, said):
     with pytest.raises(ValueError, match=said):
@@ -295,7 +302,7 @@ def right_answers(network, train, validation, root, epochs):
 
 
 def at_chance(right, clips, classes):
-    """Tell whether so many right answers are what guessing gives, at 1 in 1000."""
+    """Tell whether guessing may give this many right answers, at the level of 1 in 1000."""
     return binomtest(right, clips, 1 / classes).pvalue > 0.001
 
 
@@ -306,7 +313,7 @@ def test_turning_and_mirroring_gives_all_eight_ways(tmp_path):
     every = turned_and_mirrored(clips)
     assert len({every.frames[i].tobytes() for i in range(16)}) == 16
     assert every.outputs.tolist() == [0, 1] * 8
-    for i in range(16):  # each is one of the two clips, frames in their order, moved in the plane
+    for i in range(16):  # each is one of the two clips, frames in order, moved in the plane
         original = frames[i % 2]
         assert np.array_equal(
             np.sort(every.frames[i].reshape(3, -1)), np.sort(original.reshape(3, -1))
@@ -314,7 +321,7 @@ def test_turning_and_mirroring_gives_all_eight_ways(tmp_path):
 
 
 class Reader(nn.Module):
-    """Knows the markers by their colours, so that its answers about a cue set are known."""
+    """Recognises the markers by their colours, so that its answers about a cue set are known."""
 
     def __init__(self, kind):
         super().__init__()
@@ -324,7 +331,7 @@ class Reader(nn.Module):
         colours = torch.tensor([MARKERS[name] for name in self.names])[:, None, :, None, None, None]
         off = ((clips + 1) * 127.5 - colours).abs().amax(2)  # (K, B, T, H, W)
         area = (off < 45).sum((3, 4)).float().movedim(0, 1)  # (B, K, T)
-        area -= area.amin(2, keepdim=True)  # what is there all the time is no marker
+        area -= area.amin(2, keepdim=True)  # a colour that is always there is no marker
         if len(self.names) > 2:
             return area.amax(2)
         when = (area * torch.arange(area.shape[2])).sum(2) / area.sum(2).clamp(min=1)

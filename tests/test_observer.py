@@ -1,4 +1,4 @@
-"""The ideal observer of something-mini: right on what happened, and on what is left of it."""
+"""The ideal observer of something-mini: right about whole clips and about parts of them."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_a_still_shows_nothing(label):
 def test_backwards_it_sees_the_mirror_class_or_none(label, seed):
     scene = scene_of(label, seed)
     said = observe(scene, np.arange(len(scene))[None, ::-1])[0]
-    # What changes sides, turns over or is left alone does so backwards too.
+    # Passing, turning over and pretending look the same backwards.
     same = {39: 39, 164: 164, 81: 81, 38: 36}
     assert said == {**MIRRORS, **same}.get(label, NOTHING)
 

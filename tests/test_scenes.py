@@ -1,4 +1,4 @@
-"""The rendered scenes: what a class is must hold in the scene states themselves."""
+"""The rendered scenes: the states of a scene must show its class."""
 
 import cv2
 import numpy as np
@@ -145,7 +145,7 @@ def test_states_say_what_is_in_view():
 
 
 def test_events_lie_all_over_the_clips():
-    """A mask that guesses the middle must not be right by the way clips are made."""
+    """A mask that always guesses the middle must not be right."""
     middles, durations = [], []
     for seed in range(200):
         scene = scene_of(45, seed)
@@ -158,7 +158,7 @@ def test_events_lie_all_over_the_clips():
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("label", sorted(CLASSES))
 def test_the_event_is_when_things_move(label, seed):
-    """Hands come before it and leave after it; what they act on, or the camera, moves in it."""
+    """Hands come before it and leave after it; the object or the camera moves during it."""
     scene = scene_of(label, seed)
     acting = [one for one in scene.tracks if one.role == "object"]
     speed = np.zeros(len(scene))
@@ -181,7 +181,7 @@ def test_the_event_is_when_things_move(label, seed):
 
 
 def arrows(scene):
-    """What might tell which way time runs, and should not, beside the event itself."""
+    """Everything besides the event that might show the direction of time, and should not."""
     start, stop = scene.event
     found = {"event starts": start / len(scene), "event ends": stop / len(scene)}
     found["event's middle"] = (start + stop) / 2 / len(scene)
@@ -204,7 +204,7 @@ def arrows(scene):
 
 @pytest.mark.parametrize(("one", "other"), [(36, 37), (45, 43), (93, 94), (167, 166), (165, 168)])
 def test_nothing_but_the_event_tells_which_way_time_runs(one, other):
-    """Forwards and backwards alike in distribution; two clips of one seed would not show it."""
+    """Forwards and backwards have one distribution; two clips of one seed would not show it."""
     seen = {}
     for k, label in enumerate((one, other)):
         for seed in range(300):
@@ -279,7 +279,7 @@ def drawn(label, seed, size=112, **changes):
 
 
 def test_an_object_is_drawn_where_the_truth_says():
-    """Moving one object changes pixels under its old and new mask and, but for edges, no other."""
+    """Moving one object changes the pixels under its old and new mask and no others, except at edges."""
     _, before, masks = drawn(45, 5)
     _, after, moved_masks = drawn(45, 5, object_a=lambda x: x + 0.3)
     changed = np.abs(after.astype(int) - before).max(axis=-1) > 24
@@ -306,7 +306,7 @@ def test_masks_lie_where_the_states_say(label):
 
 
 def test_the_thing_on_top_is_the_one_that_is_seen():
-    """A hand that grips an object hides part of it, and the mask of what is seen says so."""
+    """A hand that grips an object hides part of it, and the masks show it."""
     scene, _, masks = drawn(45, 3)
     start, stop = scene.event
     middle = (start + stop) // 2

@@ -1,4 +1,4 @@
-"""Draw a film of kth-mini: a person, dressed and lit, in a place."""
+"""Draw a film of kth-mini: a dressed person under a light in a place."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from vidlib.rendered.drawing import SUBPIXEL, fixed, smooth_noise, towards
 from vidlib.rendered.kth.body import GROUND, HIP, SIDES, THICKNESS, Subject
 from vidlib.rendered.kth.film import Film, in_view
 
 HEIGHT, WIDTH = 120, 160
 PARTS = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
 MARGIN = 40  # pixels of a background beyond the frame, for shake and zoom
-_BITS = 4  # of a pixel's fraction, in OpenCV's drawing functions
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 7)
 
 
@@ -21,9 +21,8 @@ class Place:
     """Where a subject is filmed in a scenario.
 
     ground: background with its margins, uint8. noise: (HEIGHT + 64, WIDTH + 64) int16, of the
-    sensor. shade: how much light a shadow takes, in [0, 1]. throw: where the shadow of a point
-    falls for each unit that it is above the ground, to the right and down. light: the side it comes
-    from, -1 or 1.
+    sensor. shade: share of the light that a shadow removes. throw: a shadow's offset to the right
+    and down per unit of height above the ground. light: the side it comes from, -1 or 1.
     """
 
     ground: np.ndarray
@@ -34,14 +33,17 @@ class Place:
 
 
 def _cloud(rng: np.random.Generator, shape: tuple[int, int], down: float, across: float):
-    """Return smooth noise about 0, of patches of that many pixels: (H, W) float32."""
+    """Return smooth noise about 0, (H, W) float32; down, across: pixels of a patch."""
     cells = (max(2, int(shape[0] / down)), max(2, int(shape[1] / across)))
-    coarse = rng.standard_normal(cells).astype(np.float32)
-    return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return smooth_noise(rng.standard_normal(cells), shape)
 
 
 def place(scenario: str, rng: np.random.Generator) -> Place:
-    """Return a place for a scenario, d1 to d4: grass or a yard outdoors, a hall indoors."""
+    """Return a random place for a scenario: d1 to d3 are outdoors, d4 is a hall.
+
+    >>> place("d4", np.random.default_rng(0)).ground.shape
+    (200, 240)
+    """
     shape = (HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32) - MARGIN
     grey = rng.uniform(108, 140)
@@ -85,7 +87,7 @@ def place(scenario: str, rng: np.random.Generator) -> Place:
 class Shape(NamedTuple):
     """A convex outline in every frame: (T, P, 2) int32, as OpenCV wants it.
 
-    part: the number in `PARTS`, from 1, of what it belongs to; 0 for what lies within a part.
+    part: number in `PARTS`, from 1, of the part that it belongs to; 0 for a detail within a part.
     """
 
     part: int
@@ -94,14 +96,16 @@ class Shape(NamedTuple):
 
 
 def _shape(part: int, points: np.ndarray, grey: float) -> Shape:
-    fixed = np.round((points - 0.5) * 2**_BITS).astype(np.int32)
-    return Shape(part, fixed, int(np.clip(grey, 8, 248)))
+    return Shape(part, fixed(points - 0.5), int(np.clip(grey, 8, 248)))
+
+
+Ends = tuple[np.ndarray, np.ndarray]  # of a bar, (T, 2) each
 
 
 class _Figure:
     """The outlines of a person in all frames of a film, from back to front.
 
-    Lengths are in body heights and points (T, 2) in pixels; what is further away is darker.
+    Lengths are in body heights and points (T, 2) in pixels; things further away are darker.
     """
 
     def __init__(self, film: Film, person: Subject, scenario: str, light: int):
@@ -119,59 +123,53 @@ class _Figure:
         self.forth = np.stack([-self.up[:, 1], self.up[:, 0]], -1) * self.ahead[:, None]
 
     def point(self, joint: str, forth: float, up: float) -> np.ndarray:
-        """Return a point off a joint along the trunk's axes: forward (to the right, in front)."""
+        """Return a point beside a joint; forth: forward, or from the front to the right."""
         return self.at[joint] + self.unit[:, None] * (forth * self.forth + up * self.up)
 
-    def capsule(self, part, start, end, first: float, second: float, grey: float) -> Shape:
+    def capsule(self, part: int, ends: Ends, radii: tuple[float, float], grey: float) -> Shape:
         """Return a bar with round ends of these radii."""
-        way = end - start
+        way = ends[1] - ends[0]
         turn = np.arctan2(way[:, 1], way[:, 0])[:, None]
-        ends = []
-        for centre, radius, arc in (
-            (start, first, turn + np.pi + _ARC),
-            (end, second, turn + _ARC),
-        ):
-            circle = np.stack([np.cos(arc), np.sin(arc)], axis=-1)
-            ends.append(centre[:, None] + radius * self.unit[:, None, None] * circle)
-        return _shape(part, np.concatenate(ends, axis=1), grey)
+        caps = [
+            centre[:, None] + radius * self.unit[:, None, None] * towards(angle + _ARC)
+            for centre, radius, angle in zip(ends, radii, (turn + np.pi, turn), strict=True)
+        ]
+        return _shape(part, np.concatenate(caps, axis=1), grey)
 
-    def limb(self, part, start, end, first: float, second: float, grey: float) -> list[Shape]:
+    def limb(self, part: int, ends: Ends, radii: tuple[float, float], grey: float) -> list[Shape]:
         """Return a limb and, within it, its lit side."""
-        aside = min(first, second) * self.unit[:, None] * (0.3 * self.light, -0.12)
-        lit = (0, start + aside, end + aside, first / 2, second / 2, 8 + 1.1 * grey)
-        return [self.capsule(part, start, end, first, second, grey), self.capsule(*lit)]
+        aside = min(radii) * self.unit[:, None] * (0.3 * self.light, -0.12)
+        lit, half = (ends[0] + aside, ends[1] + aside), (radii[0] / 2, radii[1] / 2)
+        return [self.capsule(part, ends, radii, grey), self.capsule(0, lit, half, 8 + 1.1 * grey)]
 
     def arm(self, side: str, dim: float) -> list[Shape]:
         """Return an arm, its greys times `dim`."""
         part = PARTS.index(f"{side}_arm") + 1
-        shoulder, elbow, hand = (
-            self.at[f"{side}_{name}"] for name in ("shoulder", "elbow", "hand")
-        )
+        shoulder, elbow, hand = (self.at[f"{side}_{end}"] for end in ("shoulder", "elbow", "hand"))
         wide = self.wide * (1.2 if self.extra == "coat" else 1)
         wrist, tip = elbow + 0.8 * (hand - elbow), elbow + 1.12 * (hand - elbow)
         grey = dim * self.top * (0.85 if self.person.pattern == "panel" else 1)
         return [
-            *self.limb(part, wrist, tip, 0.022, 0.026, dim * self.person.skin),
-            *self.limb(part, shoulder, elbow, 0.037 * wide, 0.03 * wide, grey),
-            *self.limb(part, elbow, wrist, 0.03 * wide, 0.025 * wide, grey),
+            *self.limb(part, (wrist, tip), (0.022, 0.026), dim * self.person.skin),
+            *self.limb(part, (shoulder, elbow), (0.037 * wide, 0.03 * wide), grey),
+            *self.limb(part, (elbow, wrist), (0.03 * wide, 0.025 * wide), grey),
         ]
 
     def leg(self, side: str, dim: float) -> list[Shape]:
         """Return a leg, its greys times `dim`."""
         part, wide, grey = PARTS.index(f"{side}_leg") + 1, self.wide, dim * self.trousers
         outward = (1 if side == "left" else -1) if self.front else 0
-        hip, knee, foot = (
-            self.point("hip", HIP * outward, 0),
-            *(self.at[f"{side}_{name}"] for name in ("knee", "foot")),
-        )
+        hip = self.point("hip", HIP * outward, 0)
+        knee, foot = self.at[f"{side}_knee"], self.at[f"{side}_foot"]
         pitch, unit = self.angle[f"{side}_foot"], self.unit[:, None]
         toes = np.stack([np.cos(pitch) + 0.4 * outward, np.sin(pitch)], axis=-1)
         toes *= unit * (0.03 if self.front else 0.1)
         sole = foot + unit * (0, 0.018)
+        shoe = sole - 0.1 * toes, sole + toes
         return [
-            *self.limb(part, sole - 0.1 * toes, sole + toes, 0.024, 0.019, dim * self.person.shoes),
-            *self.limb(part, knee, foot, 0.04 * wide, 0.029 * wide, grey),
-            *self.limb(part, hip, knee, 0.056 * wide, 0.042 * wide, grey),
+            *self.limb(part, shoe, (0.024, 0.019), dim * self.person.shoes),
+            *self.limb(part, (knee, foot), (0.04 * wide, 0.029 * wide), grey),
+            *self.limb(part, (hip, knee), (0.056 * wide, 0.042 * wide), grey),
         ]
 
     def torso(self) -> list[Shape]:
@@ -182,13 +180,10 @@ class _Figure:
         if self.extra == "coat":
             edge[-1:] = [(-0.3, 1.1 * edge[-1][1]), (-0.49, 1.4 * edge[-1][1])]
         up, out = np.array(edge).T * np.array([[1], [self.wide]])
-        lit = 0.024 * self.wide * self.unit[:, None] * (self.light, 0)
-        chest, bottom = (
-            self.point("neck", 0, -0.06) + lit,
-            self.point("neck", 0, up[-1] + 0.07) + lit,
-        )
-        neck = self.at["neck"], self.point("neck", 0, 0.06)
-        contrast = self.top + (75 if self.top < 128 else -95)
+
+        def down(*levels: float, across: float = 0) -> Ends:
+            start, end = (self.point("neck", across, level) for level in levels)
+            return start, end
 
         def band(part: int, high: float, low: float, grey: float) -> Shape:
             levels = [high, *up[(up < high) & (up > low)], low]
@@ -197,71 +192,74 @@ class _Figure:
             points += [self.point("neck", -width, level) for level, width in sides[::-1]]
             return _shape(part, np.stack(points, axis=1), grey)
 
+        lit = 0.024 * self.wide * self.unit[:, None] * (self.light, 0)
+        chest, bottom = down(-0.06, up[-1] + 0.07)
+        contrast = self.top + (75 if self.top < 128 else -95)
         shapes = [
-            *self.limb(2, *neck, 0.034, 0.03, 0.9 * self.person.skin),
+            *self.limb(2, (self.at["neck"], self.point("neck", 0, 0.06)), (0.034, 0.03),
+                       0.9 * self.person.skin),
             band(2, up[0], up[-1], self.top),
-            self.capsule(
-                0, chest, bottom, 0.036 * self.wide, 0.036 * self.wide, 8 + 1.08 * self.top
-            ),
-        ]
+            self.capsule(0, (chest + lit, bottom + lit), (0.036 * self.wide,) * 2,
+                         8 + 1.08 * self.top),
+        ]  # fmt: skip
         if self.person.pattern == "stripes":
             shapes += [band(0, v, v - 0.035, contrast) for v in np.arange(-0.05, up[-1], -0.075)]
         elif self.person.pattern == "yoke":
             shapes.append(band(0, up[0], -0.09, contrast))
         elif self.person.pattern == "panel":
-            ends = self.point("neck", 0, -0.08), self.point("neck", 0, -0.27)
-            shapes.append(self.capsule(0, *ends, 0.045, 0.045, contrast))
+            shapes.append(self.capsule(0, down(-0.08, -0.27), (0.045, 0.045), contrast))
         if self.extra == "bag":
             grey = 205 if self.top < 128 else 45
-            back, high, low = (0.13, -0.2, -0.34) if self.front else (-0.095, -0.05, -0.2)
-            bag = self.point("neck", back, high), self.point("neck", back, low)
-            shapes += self.limb(2, *bag, 0.055, 0.06, grey)
+            across, high, low = (0.13, -0.2, -0.34) if self.front else (-0.095, -0.05, -0.2)
+            bag = down(high, low, across=across)
+            shapes += self.limb(2, bag, (0.055, 0.06), grey)
             if self.front:
                 strap = self.point("neck", -0.08, -0.01), bag[0]
-                shapes.append(self.capsule(0, *strap, 0.014, 0.014, grey))
+                shapes.append(self.capsule(0, strap, (0.014, 0.014), grey))
         return shapes
 
     def head(self) -> list[Shape]:
         """Return face, hair and a hat."""
-        skin, hair, felt = self.person.skin, self.person.hair, 30 if self.person.skin > 128 else 215
-        profile = not self.front
-        # part, start and end (forward, up), radii, grey
-        spots = [(1, (0, 0.012), (0.004, -0.02), 0.055, 0.046, skin)]
+        skin, hair, profile = self.person.skin, self.person.hair, not self.front
+
+        def spot(part: int, x0: float, y0: float, x1: float, y1: float, *look: float) -> Shape:
+            ends = self.point("head", x0, y0), self.point("head", x1, y1)
+            return self.capsule(part, ends, (look[0], look[1]), look[2])
+
+        shapes = []
         if self.person.long_hair:
             back = -0.035 * profile
-            spots.insert(0, (1, (back, 0.02), (1.6 * back, -0.075), 0.055, 0.05, hair))
+            shapes.append(spot(1, back, 0.02, 1.6 * back, -0.075, 0.055, 0.05, hair))
+        shapes.append(spot(1, 0, 0.012, 0.004, -0.02, 0.055, 0.046, skin))
         if profile:
-            spots.append((1, (0.045, -0.005), (0.058, -0.012), 0.012, 0.01, skin))
-            spots.append((1, (0.015, 0.042), (-0.03, 0.005), 0.03, 0.04, hair))
+            shapes.append(spot(1, 0.045, -0.005, 0.058, -0.012, 0.012, 0.01, skin))
+            shapes.append(spot(1, 0.015, 0.042, -0.03, 0.005, 0.03, 0.04, hair))
         else:
-            spots.append((1, (-0.024, 0.044), (0.024, 0.044), 0.031, 0.031, hair))
-            spots += [(0, (x, 0), (1.1 * x, 0), 0.008, 0.008, 0.45 * skin) for x in (-0.02, 0.02)]
+            shapes.append(spot(1, -0.024, 0.044, 0.024, 0.044, 0.031, 0.031, hair))
+            eyes = (-0.02, 0.02)
+            shapes += [spot(0, x, 0, 1.1 * x, 0, 0.008, 0.008, 0.45 * skin) for x in eyes]
         if self.extra == "hat":
-            spots.append((1, (-0.02, 0.05), (0.02, 0.05), 0.042, 0.042, felt))
-            brim = (-0.03, 0.09) if profile else (-0.075, 0.075)
-            spots.append((1, (brim[0], 0.028), (brim[1], 0.028), 0.013, 0.013, felt))
-        return [
-            self.capsule(part, self.point("head", *start), self.point("head", *end), *rest)
-            for part, start, end, *rest in spots
-        ]
+            felt, brim = 30 if skin > 128 else 215, (-0.03, 0.09) if profile else (-0.075, 0.075)
+            shapes.append(spot(1, -0.02, 0.05, 0.02, 0.05, 0.042, 0.042, felt))
+            shapes.append(spot(1, brim[0], 0.028, brim[1], 0.028, 0.013, 0.013, felt))
+        return shapes
 
     def shapes(self) -> dict[int, list[Shape]]:
-        """Return all outlines in the order of drawing, by what `ahead` is in a frame."""
+        """Return all outlines in drawing order, for each value of `ahead`."""
         body = [*self.torso(), *self.head()]
-        orders = {}
-        for ahead, (far, near) in ((1, SIDES), (-1, SIDES[::-1])):
-            far_arm, far_leg = self.arm(far, 0.84), self.leg(far, 0.84)
-            near_arm, near_leg = self.arm(near, 1), self.leg(near, 1)
-            orders[ahead] = [*far_arm, *far_leg, *near_leg, *body, *near_arm]
         if self.front:
             legs, arms = ([*part("left", 1), *part("right", 1)] for part in (self.leg, self.arm))
-            orders[1] = [*legs, *body, *arms]
+            return {1: [*legs, *body, *arms]}
+        orders = {}
+        for ahead, (far, near) in ((1, SIDES), (-1, SIDES[::-1])):
+            behind = [*self.arm(far, 0.84), *self.leg(far, 0.84)]
+            orders[ahead] = [*behind, *self.leg(near, 1), *body, *self.arm(near, 1)]
         return orders
 
 
 def _fallen(shape: Shape, where: Place, ground: np.ndarray) -> np.ndarray:
-    """Return the outline of a shape's shadow; ground: (T,), height at which feet stand, pixels."""
-    above = ((ground - 0.5) * 2**_BITS)[:, None] - shape.outline[..., 1]
+    """Return the outline of a shape's shadow; ground: (T,), where the feet stand, in pixels."""
+    above = ((ground - 0.5) * 2**SUBPIXEL)[:, None] - shape.outline[..., 1]
     x = shape.outline[..., 0] + where.throw[0] * above
     y = shape.outline[..., 1] + (1 + where.throw[1]) * above
     return np.stack([x, y], axis=-1).astype(np.int32)
@@ -270,34 +268,35 @@ def _fallen(shape: Shape, where: Place, ground: np.ndarray) -> np.ndarray:
 def draw_film(
     film: Film, person: Subject, scenario: str, where: Place, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return all frames of a film, (T, HEIGHT, WIDTH) uint8 greys, and the numbers of `PARTS`.
+    """Return all frames of a film, (T, HEIGHT, WIDTH) uint8 greys, and the parts seen in them.
 
-    The numbers, of the same shape and type, say which part is on top in each pixel, 0 for none.
+    The second array, of the same shape and type, has the number in `PARTS`, from 1, of the part on
+    top in each pixel, 0 for none. rng decides the noise.
     """
     total, size = len(film.scene), (WIDTH, HEIGHT)
     figure = _Figure(film, person, scenario, where.light)
     sole = HEIGHT * (0.5 + film.zoom * (GROUND - 0.5) - film.scene.camera[:, 1])
     orders = figure.shapes()
     shadows = [_fallen(shape, where, sole) for shape in orders[1] if shape.part]
-    visible = in_view(film.scene).any(axis=0)
+    visible = in_view(film.scene).max(axis=0)
     middle = np.array(size) / 2 - 0.5
     moves = middle - film.zoom[:, None] * (middle + MARGIN) - HEIGHT * film.scene.camera
     corners = rng.integers(0, 64, (total, 2))
     frames = np.empty((total, HEIGHT, WIDTH), np.uint8)
     numbers = np.zeros_like(frames)
     for t, frame in enumerate(frames):
-        warp = np.array([[film.zoom[t], 0, moves[t, 0]], [0, film.zoom[t], moves[t, 1]]])
+        warp = np.column_stack([film.zoom[t] * np.eye(2), moves[t]])
         cv2.warpAffine(where.ground, warp, size, dst=frame)
         if visible[t]:
             dark = np.zeros_like(frame)
             for outline in shadows:
-                cv2.fillConvexPoly(dark, outline[t], 255, cv2.LINE_AA, _BITS)
+                cv2.fillConvexPoly(dark, outline[t], 255, cv2.LINE_AA, SUBPIXEL)
             light = cv2.convertScaleAbs(cv2.blur(dark, (3, 3)), alpha=-where.shade, beta=255)
             cv2.multiply(frame, light, dst=frame, scale=1 / 255)
             for part, outline, grey in orders[int(figure.ahead[t])]:
-                cv2.fillConvexPoly(frame, outline[t], grey, cv2.LINE_AA, _BITS)
+                cv2.fillConvexPoly(frame, outline[t], grey, cv2.LINE_AA, SUBPIXEL)
                 if part:
-                    cv2.fillConvexPoly(numbers[t], outline[t], part, cv2.LINE_8, _BITS)
+                    cv2.fillConvexPoly(numbers[t], outline[t], part, cv2.LINE_8, SUBPIXEL)
         a, b = corners[t]
         cv2.add(frame, where.noise[a : a + HEIGHT, b : b + WIDTH], dst=frame, dtype=cv2.CV_8U)
     return frames, numbers

@@ -1,5 +1,6 @@
-"""Videos of kth-mini as scenes: who crosses the view or acts in place, and how it is filmed."""
+"""Videos of kth-mini as scenes: people who cross the view or act in place, and the camera."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,9 +27,8 @@ CYCLES = {"boxing": 1.15, "handclapping": 1.3, "handwaving": 0.62}  # per second
 class Film(NamedTuple):
     """All frames of a video.
 
-    scene: joints in all frames, also between the sequences. zoom: (T,), by how much the camera
-    enlarges, about the middle of the frame. ranges: first frame of each sequence, and the one after
-    its last.
+    scene: joints in all frames, also between the sequences. zoom: (T,), the camera's magnification
+    about the middle of the frame. ranges: first frame of each sequence, and the one after its last.
     """
 
     scene: Scene
@@ -36,23 +36,21 @@ class Film(NamedTuple):
     ranges: list[tuple[int, int]]
 
     def sequences(self) -> list[Scene]:
-        """Return the scene of each sequence; its event lasts while somebody is in view."""
-        scenes = []
-        for start, stop in self.ranges:
-            scene = self.scene.take(np.arange(start, stop))
-            there = np.flatnonzero(in_view(scene).any(axis=0))
+        """Return the scene of each sequence; its event lasts while a person is in view."""
+        scenes = [self.scene.take(np.arange(*ends)) for ends in self.ranges]
+        for scene in scenes:
+            there = np.flatnonzero(in_view(scene).max(axis=0))
             scene.event = (int(there[0]), int(there[-1]) + 1)
-            scenes.append(scene)
         return scenes
 
 
 def in_view(scene: Scene) -> np.ndarray:
-    """Tell which joints are in the picture in which frame: (joints, T) bool."""
+    """Tell which joints are in the picture in which frames: (joints, T) bool."""
     return np.stack([scene.in_view(one) for one in scene.tracks])
 
 
 def _drift(rng: np.random.Generator, frames: int, every: int, amplitude: float) -> np.ndarray:
-    """Return slow random motion about 0, (frames,), with a turn every so many frames or so."""
+    """Return slow random motion about 0, (frames,), which turns about every `every` frames."""
     knots = amplitude * rng.standard_normal(frames // every + 3)
     at = np.arange(frames) / every
     k = at.astype(int)
@@ -60,9 +58,9 @@ def _drift(rng: np.random.Generator, frames: int, every: int, amplitude: float) 
 
 
 def _crossings(person: Subject, action: str, height: float, rng, sequences: int) -> tuple:
-    """Return who crosses the view to and fro, and the frames at which each crossing has ended.
+    """Return the pose of a person who crosses the view to and fro, and the end of each crossing.
 
-    The pose is joined by "x", of the hip in frame heights, "facing", 1 or -1, and "phase".
+    The pose also has "x", of the hip in frame heights, "facing", 1 or -1, and "phase".
     """
     left_first, parts = rng.random() < 0.5, []
     for k in range(sequences):
@@ -87,7 +85,7 @@ def _crossings(person: Subject, action: str, height: float, rng, sequences: int)
 
 
 def _in_place(person: Subject, action: str, rng, sequences: int) -> tuple:
-    """Return what `_crossings` does for who stays where he is."""
+    """Return the same as `_crossings` for a person who stays in one place."""
     stops = np.cumsum(rng.integers(60, 121, sequences))
     frames = int(stops[-1])
     tempo = person.tempo * rng.uniform(0.9, 1.1) * (1 + _drift(rng, frames, 12, 0.07))
@@ -103,11 +101,11 @@ def _in_place(person: Subject, action: str, rng, sequences: int) -> tuple:
 
 
 def _cut(there: np.ndarray, whole: np.ndarray, rng) -> tuple[int, int]:
-    """Return the sequence to be cut from a crossing.
+    """Return the first frame of the sequence to cut from a crossing, and the one after its last.
 
-    there, whole: (T,) bool, whether any of the person is in view and whether all is. Of seven
-    sequences three begin and end with some empty frames, three begin with the person partly in
-    view, or end so, or both, and one begins with all of the person in view.
+    there, whole: (T,) bool, whether any or all of the person is in view. On average, of seven
+    sequences three begin and end with empty frames, three begin, end or both with the person partly
+    in view, and one begins with the whole person in view.
     """
     come, gone = np.flatnonzero(there)[[0, -1]]
     first, last = np.flatnonzero(whole)[[0, -1]]
@@ -124,13 +122,18 @@ def _cut(there: np.ndarray, whole: np.ndarray, rng) -> tuple[int, int]:
 
 
 def film(
-    action: str, person: Subject, scenario: str, rng: np.random.Generator, sequences=4
+    action: str, person: Subject, scenario: str, rng: np.random.Generator, sequences: int = 4
 ) -> Film:
-    """Return a video of a person in a scenario, d1 to d4, with so many sequences of an action.
+    """Return a video of a person in a scenario, d1 to d4, with several sequences of an action.
 
-    Who walks, jogs or runs crosses the view once in a sequence, to and fro, and is out of view in
-    between. The camera is held by hand outdoors, and zooms in d2. Joints have the facing of the
-    head (0 to the right, pi to the left, pi / 2 to the viewer) and the pitch of the feet as angles.
+    A person who walks, jogs or runs crosses the view once per sequence, to and fro, and is out of
+    view in between. The camera is hand-held outdoors, and zooms in d2. Angles are the facing of the
+    head (0 to the right, pi to the left, pi / 2 to the viewer) and the pitch of the feet.
+
+    >>> from vidlib.rendered.kth.body import subject
+    >>> made = film("walking", subject(1), "d1", np.random.default_rng(0), sequences=2)
+    >>> len(made.ranges), len(made.scene) == len(made.zoom)
+    (2, True)
     """
     size = person.height * {"d1": 1, "d2": 0.86, "d3": 1, "d4": 1.02}[scenario]
     if action in GAITS:
@@ -158,10 +161,9 @@ def film(
         x, y = ASPECT / 2 + zoom * (x - ASPECT / 2), 0.5 + zoom * (y - 0.5)
         tracks.append(track(name, "joint", frames, x, y, zoom * thickness, angle))
     scene = Scene(ACTIONS.index(action), tracks, camera, (0, frames), pose["phase"], ASPECT)
-    ranges = list(zip([0, *stops[:-1].tolist()], stops.tolist(), strict=True))
+    ranges = list(pairwise([0, *stops.tolist()]))
     if action in GAITS:
-        visible = in_view(scene)
-        there, whole = visible.any(axis=0), visible.all(axis=0)
+        there, whole = in_view(scene).max(axis=0), in_view(scene).min(axis=0)
         scene.phase = np.where(there, scene.phase, np.nan)
         cuts = [_cut(there[a:b], whole[a:b], rng) for a, b in ranges]
         ranges = [(a + i, a + j) for (a, _), (i, j) in zip(ranges, cuts, strict=True)]

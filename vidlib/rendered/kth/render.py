@@ -8,7 +8,7 @@ import numpy as np
 from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
 from vidlib.data.video import VideoError, promised_frames, write_avi
 from vidlib.files import aside, write_text
-from vidlib.rendered.files import make_folders, render_all
+from vidlib.rendered.files import check_counts, make_folders, render_all
 from vidlib.rendered.kth.body import subject
 from vidlib.rendered.kth.draw import PARTS, draw_film, place
 from vidlib.rendered.kth.film import film
@@ -18,7 +18,7 @@ SEQUENCES = 4  # in a video
 
 
 def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> tuple:
-    """Render a video unless it is there; return its line in the list and its sequences."""
+    """Render a video unless it is there; return its line in the list, its clips and its columns."""
     number, action, scenario, sequences = job
     person, d = subject(number), int(scenario[1])
     key = [seed, number, ACTIONS.index(action), d]
@@ -29,9 +29,9 @@ def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> t
     if not _whole(path, len(made.scene)):
         where = place(scenario, np.random.default_rng([seed, number, d, 100]))
         frames, numbers = draw_film(made, person, scenario, where, np.random.default_rng([*key, 1]))
+        things = list(PARTS), ["joint"] * len(PARTS)
         for (clip_id, _), (start, stop) in zip(clips, made.ranges, strict=True):
-            roles = ["joint"] * len(PARTS)
-            write_masks(root, clip_id, InstanceMasks(numbers[start:stop], list(PARTS), roles))
+            write_masks(root, clip_id, InstanceMasks(numbers[start:stop], *things))
         with aside(path) as part:
             write_avi(part, np.stack([frames] * 3, axis=3))
     ranges = ", ".join(f"{start + 1}-{stop}" for start, stop in made.ranges)
@@ -39,7 +39,7 @@ def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> t
 
 
 def _whole(path: Path, frames: int) -> bool:
-    """Tell whether a video is there, with as many sequences as it is to have now."""
+    """Tell whether a video is there with all its frames."""
     try:
         return path.exists() and promised_frames(path) == frames
     except VideoError:
@@ -49,17 +49,18 @@ def _whole(path: Path, frames: int) -> bool:
 def plan(clips_per_class: dict[str, int]) -> list[tuple[int, str, str, int]]:
     """Return subject, action, scenario and number of sequences of each video, in this order.
 
-    clips_per_class: sequences of each action by split. Every subject of the split gives one in
-    every scenario before any video has a second. ValueError for too many.
+    clips_per_class: sequences of each action by split. Every subject of the split has one in every
+    scenario before any video has a second. Raises ValueError for too many or none.
+
+    >>> plan({"train": 1, "validation": 1})[0]
+    (1, 'boxing', 'd2', 1)
     """
-    jobs = []
-    for split, subjects in SPLITS["paper"].items():
-        wanted, most = clips_per_class.get(split, 0), len(subjects) * len(SCENARIOS) * SEQUENCES
-        if not 1 <= wanted <= most:
-            raise ValueError(
-                f"clips_per_class asks for {wanted} {split} sequences of each action, and kth-mini "
-                f"has {most} at most: ask for 1 to {most}"
-            )
+    jobs: list[tuple[int, str, str, int]] = []
+    groups = {split: list(subjects) for split, subjects in SPLITS["paper"].items()}
+    most = {split: len(subjects) * len(SCENARIOS) * SEQUENCES for split, subjects in groups.items()}
+    check_counts(clips_per_class, len(ACTIONS), most)
+    for split, subjects in groups.items():
+        wanted = clips_per_class[split]
         turns = [(n, f"d{(n + r) % 4 + 1}") for r in range(len(SCENARIOS)) for n in subjects]
         for k, (number, scenario) in enumerate(turns):
             sequences = (wanted + len(turns) - 1 - k) // len(turns)
@@ -73,9 +74,17 @@ def render_kth_mini(
     """Render the set under root: grey MPEG-4 videos of 160x120, 25 frames a second.
 
     clips_per_class: sequences of each action for "train" (subjects 1 to 16, 256 at most) and
-    "validation" (17 to 25, 144 at most); ValueError for more. Truth is kept by sequence, with the
-    columns subject and scenario. A video depends on the seed, its name and its number of sequences
-    alone, not on `processes`. Killed at any moment, the next call goes on where this one was.
+    "validation" (17 to 25, 144 at most); ValueError for more or none. The truth has a row per
+    sequence, with the columns subject and scenario. A video depends only on the seed, its name and
+    its number of sequences, not on `processes`. After an interruption the next call renders what is
+    missing.
+
+    >>> import tempfile
+    >>> root, counts = Path(tempfile.mkdtemp()), {"train": 0, "validation": 1}
+    >>> render_kth_mini(root, clips_per_class=counts, seed=0, processes=1)
+    Traceback (most recent call last):
+    ValueError: clips_per_class asks for 0 train clips of each of 6 classes: give at least 1, \
+and not more than 256
     """
     root, jobs = Path(root), plan(clips_per_class)
     make_folders(root, {"seed": seed}, "")
