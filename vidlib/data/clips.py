@@ -153,32 +153,27 @@ class Batch(NamedTuple):
     lost: list[str]
 
 
-class _Readable(Dataset):
-    """Position, frames and output of clips; instead of frames, why they cannot be read."""
+class _Batches(Dataset):
+    """Batches of clips; item k is the `Batch` of the positions batches[k]."""
 
-    def __init__(self, clips: Clips):
-        self.clips = clips
+    def __init__(self, clips: Clips, batches: list[list[int]]):
+        self.clips, self.batches = clips, batches
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self.batches)
 
-    def __getitem__(self, i: int) -> tuple[int, np.ndarray | str, int]:
-        output = int(self.clips.outputs[i])
-        try:
-            return i, self.clips.frames[i], output
-        except VideoError as error:
-            return i, str(error), output
-
-    def collate(self, items: list) -> Batch:
-        good = [item for item in items if not isinstance(item[1], str)]
-        frames = [frames for _, frames, _ in good]
+    def __getitem__(self, k: int) -> Batch:
+        frames, positions, lost = [], [], []
+        for i in self.batches[k]:
+            try:
+                frames.append(self.clips.frames[i])
+                positions.append(i)
+            except VideoError as error:
+                lost.append(str(error))
         none = np.empty((0, *self.clips.frames.shape[1:]), np.uint8)
-        return Batch(
-            torch.from_numpy(np.stack(frames) if good else none),
-            torch.tensor([output for _, _, output in good], dtype=torch.long),
-            torch.tensor([i for i, _, _ in good], dtype=torch.long),
-            [reason for _, reason, _ in items if isinstance(reason, str)],
-        )
+        good = torch.tensor(positions, dtype=torch.long)
+        outputs = torch.from_numpy(self.clips.outputs).long()[good]
+        return Batch(torch.from_numpy(np.stack(frames) if frames else none), outputs, good, lost)
 
 
 def batch_loader(
@@ -205,13 +200,12 @@ def batch_loader(
     """
     if workers is None:
         workers = (os.cpu_count() or 1) if clips.frames.decoded else 0
-    dataset, (first, step) = _Readable(clips), share
+    first, step = share
     batches = BatchSampler(range(len(clips)) if order is None else order, batch_size, drop_last)
     return DataLoader(
-        dataset,
-        batch_sampler=[batch[first::step] for batch in batches],
+        _Batches(clips, [batch[first::step] for batch in batches]),
+        batch_size=None,  # its items are batches already
         num_workers=workers,
-        collate_fn=dataset.collate,
         generator=torch.Generator(),  # its own, so that dropout's random numbers do not change
     )
 
