@@ -106,7 +106,7 @@ def hostile():
 
 
 def test_text_cannot_break_out_of_the_page():
-    page = Tags(hostile()._repr_html_(), "data-cards")
+    page = Tags(hostile()._repr_html_(), "data-figure")
     assert page.tags == ["clip-gallery", "p", "script", "script"]
     (only,) = json.loads(page.data)
     assert only["label"] == only["dataset"] == HOSTILE

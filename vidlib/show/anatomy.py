@@ -1,4 +1,4 @@
-"""Drawings of a network: its layers, what they cost, and which frames they depend on."""
+"""Charts of a network: its layers, their costs, and which frames they depend on."""
 
 from collections.abc import Mapping
 
@@ -10,24 +10,27 @@ from vidlib.show.chart import COLOURS, Chart, chart
 
 
 def costs_chart(costs: pd.DataFrame, title: str) -> Chart:
-    """Return a network's layers from top to bottom: shapes, share of parameters, of arithmetic.
+    """Return a network's layers from top to bottom: shapes, shares of parameters and arithmetic.
 
     costs: as `vidlib.models.layer_costs` returns it. title: the network's name.
+
+    >>> layer = {"layer": "conv", "output": (8, 4), "parameters": 10, "gflop": 0.5}
+    >>> costs_chart(pd.DataFrame([layer]), "I3D").figure["data"][0]["y"]
+    ['conv  8×4']
     """
     fig = make_subplots(
         1, 2, shared_yaxes=True, horizontal_spacing=0.03,
         subplot_titles=("share of its parameters", "share of its arithmetic"),
     )  # fmt: skip
-    shapes = ["×".join(map(str, shape)) for shape in costs["output"]]
-    labels = [f"{layer}  {shape}" for layer, shape in zip(costs["layer"], shapes, strict=True)]
+    shapes = costs["output"].map(lambda shape: "×".join(map(str, shape)))
     columns = (("parameters", "{:,.0f} parameters"), ("gflop", "{:.3f} GFLOP"))
     for column, (what, form) in enumerate(columns, 1):
         fig.add_bar(
             x=costs[what] / max(costs[what].sum(), 1e-12),
-            y=labels,
+            y=costs["layer"] + "  " + shapes,
             orientation="h",
             marker_color=COLOURS[column - 1],
-            customdata=[form.format(value) for value in costs[what]],
+            customdata=costs[what].map(form.format),
             hovertemplate="%{y}: %{customdata}<extra></extra>",
             showlegend=False,
             row=1,
@@ -36,19 +39,21 @@ def costs_chart(costs: pd.DataFrame, title: str) -> Chart:
     fig.update_yaxes(autorange="reversed", tickfont={"size": 11})
     fig.update_xaxes(tickformat=".0%", rangemode="tozero")
     fig.update_layout(height=120 + 22 * len(costs))
-    most = costs.loc[costs["parameters"].idxmax(), "layer"]
-    busiest = costs.loc[costs["gflop"].idxmax(), "layer"]
-    return chart(
-        fig,
-        alt=f"Layers of {title} with the shapes of their outputs. Most parameters: {most}; most "
-        f"arithmetic: {busiest}.",
+    most, busiest = (costs.loc[costs[what].idxmax(), "layer"] for what, _ in columns)
+    alt = (
+        f"Layers of {title} with the shapes of their outputs. Most parameters: {most}; most "
+        f"arithmetic: {busiest}."
     )
+    return chart(fig, alt=alt)
 
 
 def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
     """Return which frames the steps of some layers depend on, a panel per layer.
 
     reaches: (T', T) bool by layer, as `vidlib.models.temporal_reach` returns it.
+
+    >>> reach_chart({"lstm": np.tri(4, dtype=bool)}, "C-LSTM").alt
+    'Which frames each time step of C-LSTM depends on: lstm never looks ahead.'
     """
     fig = make_subplots(1, len(reaches), subplot_titles=list(reaches), horizontal_spacing=0.06)
     told = []
@@ -69,11 +74,11 @@ def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
             row=1,
             col=column,
         )
-        stride = 2 ** round(np.log2(frames / steps))  # what a step stands for
+        stride = 2 ** round(np.log2(frames / steps))  # frames per step
         ahead = any(reach[t, (t + 1) * stride :].any() for t in range(steps))
         told.append(f"{name} {'looks' if ahead else 'never looks'} ahead")
-        fig.update_xaxes(title_text="frame", row=1, col=column)
+    fig.update_xaxes(title_text="frame")
     fig.update_yaxes(autorange="reversed")
-    fig.update_yaxes(title_text="step", row=1, col=1)
+    fig.update_yaxes(title_text="step", col=1)
     fig.update_layout(height=330)
     return chart(fig, alt=f"Which frames each time step of {title} depends on: {'; '.join(told)}.")

@@ -1,18 +1,22 @@
-"""Plotly charts that share one script per book and read in the light and the dark theme."""
+"""Plotly charts that share one script per book and are readable in the light and dark theme."""
 
 import html
 import json
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
-TEXT = "#7d858f"  # where no page lends its own text colour: readable on white and on black
+from vidlib import check
+
+TEXT = "#7d858f"  # readable on white and on black, for pages that set no text colour
 GRID = "rgba(128, 128, 128, 0.25)"
 CLEAR = "rgba(0, 0, 0, 0)"
-# Okabe and Ito's colours, without black and the pale yellow: told apart by colour-blind readers.
+# Okabe and Ito's colours, without black and the pale yellow: colour-blind readers can tell them
+# apart.
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
+DOTTED = {"line_dash": "dot", "line_color": "gray"}  # a line for chance or another reference
 AXIS = {
     "gridcolor": GRID,
     "zerolinecolor": GRID,
@@ -29,18 +33,12 @@ TEMPLATE = go.layout.Template(
         "height": 380,
         "modebar": {"bgcolor": CLEAR, "color": GRID, "activecolor": TEXT},
         "title": {"x": 0, "xref": "paper"},
-        "legend": {
-            "bgcolor": CLEAR,
-            "orientation": "h",
-            "x": 0,
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-        },
+        "legend": {"bgcolor": CLEAR, "orientation": "h", "x": 0, "y": 0, "yref": "container",
+                   "yanchor": "bottom"},
     }
-)
-# Not "responsive": chart.js says so for the book; in JupyterLab, which resizes charts of itself, it
-# takes all their height.
+)  # fmt: skip
+# Not "responsive": in the book chart.js sets it; in JupyterLab, which resizes charts itself, such
+# charts would take all of its height.
 CONFIG = {"displaylogo": False}
 WEB = Path(__file__).parent / "web"  # the scripts
 
@@ -55,28 +53,32 @@ class Chart:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict:
         data = html.escape(json.dumps(self.figure, ensure_ascii=False))
         alt = html.escape(self.alt)
+        script = (WEB / "chart.js").read_text(encoding="utf-8")
         return {
             "application/vnd.plotly.v1+json": self.figure,
             "text/html": (
                 f'<plotly-chart role="figure" aria-label="{alt}" style="display: block" '
-                f'data-figure="{data}"><noscript>{alt}</noscript></plotly-chart><script>{_script()}</script>'
+                f'data-figure="{data}"><noscript>{alt}</noscript></plotly-chart>'
+                f"<script>{script}</script>"
             ),
             "text/plain": f"<Chart: {self.alt}>",
         }
 
 
 def chart(fig: go.Figure, *, alt: str) -> Chart:
-    """Return the figure made fit for notebook and book; ``alt`` says in words what it shows.
+    """Return the figure in a form that fits notebook and book; ``alt`` says in words what it shows.
 
     The background becomes transparent and text takes the colour of the page; data, titles, sizes
-    and explicit colours stay as they are. ``fig`` itself is not changed. In the book the script
+    and explicit colours do not change. ``fig`` itself does not change. In the book the script
     ``plotly.min.js`` is loaded from the book's root, once for all charts. Raises ValueError if
-    ``fig`` is no plotly figure or ``alt`` is empty.
+    ``fig`` is not a plotly figure or ``alt`` is empty.
+
+    >>> chart(go.Figure(go.Scatter(y=[1, 2])), alt="A rising line.").figure["layout"]["height"]
+    380
     """
     if not isinstance(fig, go.Figure):
         raise ValueError(f"fig is a {type(fig).__name__}: give a plotly Figure")
-    if not alt.strip():
-        raise ValueError("alt is empty: say in words what the chart shows")
+    check.filled("alt", alt, "words that say what the chart shows")
     themed = go.Figure(fig).update_layout(
         template=TEMPLATE,
         paper_bgcolor=CLEAR,
@@ -87,6 +89,10 @@ def chart(fig: go.Figure, *, alt: str) -> Chart:
     return Chart({**json.loads(themed.to_json()), "config": CONFIG}, alt)
 
 
-@cache
-def _script() -> str:
-    return (WEB / "chart.js").read_text(encoding="utf-8")
+def whiskers(values: Any, low: Any, high: Any) -> dict:
+    """Return plotly's error bars from low to high, arrays of the values' length.
+
+    >>> whiskers(5, 3, 6)
+    {'array': 1, 'arrayminus': 2}
+    """
+    return {"array": high - values, "arrayminus": values - low}

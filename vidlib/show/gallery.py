@@ -1,26 +1,24 @@
-"""The gallery: explained clips of every class, to be filtered by class, answers and mask length.
+"""The gallery: explained clips of every class, to filter by class, answers and mask length.
 
 Each clip is a card with its player. ``gallery.js`` makes a player, and so loads its sprite sheet,
 when its card comes near the visible part of the page.
 """
 
-import html
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from vidlib.show.figures import TITLES, explanation_player
+from vidlib.show.clips import explanation_player
+from vidlib.show.names import TITLES
 from vidlib.show.player import Player
-from vidlib.show.sprites import script_module, sheet_address
+from vidlib.show.sprites import element, script_module
 
 EACH = 2  # clips of a class, as in the paper's appendix A.2
 
 
 @dataclass(frozen=True)
 class Card:
-    """One clip of a gallery: what it is filtered by, and the player that shows it.
+    """One clip of a gallery: what readers filter by, and its player.
 
     label: the class's name. answers: by a network's title, whether its guess is right and in how
     many frames its mask is over 0.5.
@@ -48,51 +46,45 @@ class Gallery:
                     {"network": network, "right": right, "length": length}
                     for network, (right, length) in card.answers.items()
                 ],
-                "figure": {**card.player.figure, "sheet": sheet_address(card.player.sheet)},
+                "figure": card.player.data,
             }
             for card in self.cards
         ]
-        data = html.escape(json.dumps(cards, ensure_ascii=False))
-        scripts = [
-            f'<script type="module">{script_module(name)}</script>'
-            for name in ("player.js", "gallery.js")
-        ]
-        return (
-            f'<clip-gallery data-cards="{data}"><p>{html.escape(self.text)}</p></clip-gallery>'
-            f"{''.join(scripts)}"
-        )
+        modules = [script_module(name) for name in ("player.js", "gallery.js")]
+        return element("clip-gallery", cards, self.text, *modules)
 
     def __repr__(self) -> str:
-        """Describe the gallery in words, for readers of plain text."""
+        """Describe the gallery in words, for plain text."""
         return f"<Gallery: {self.text}>"
 
     @property
     def text(self) -> str:
-        """What the gallery holds, in words: "32 clips of something-mini, 12 of kth-mini"."""
-        counts = pd.Series([card.dataset for card in self.cards]).value_counts(sort=False)
-        (first, clips), *others = counts.items()
-        return ", ".join([f"{clips} clips of {first}", *(f"{n} of {name}" for name, n in others)])
+        """The number of cards in words: "32 clips of something-mini, 12 of kth-mini"."""
+        counts = Counter(card.dataset for card in self.cards)
+        text = ", ".join(f"{clips} of {dataset}" for dataset, clips in counts.items())
+        return text.replace(" of ", " clips of ", 1)
 
 
 def gallery(studies: Sequence) -> Gallery:
     """Return some explained clips of every class of each study, in the order of the classes.
 
-    They are the first `EACH` of a class among those that the stages explained, which were drawn
-    there by the study's seed; fewer, where fewer were explained.
+    They are the first `EACH` of a class, or fewer, among the clips that the stages explained, which
+    the study's seed drew.
+
+    >>> shown = gallery([study])
+    >>> {card.dataset for card in shown.cards}
+    {'something-mini'}
     """
-    return Gallery(tuple(card for study in studies for card in _cards(study)))
-
-
-def _cards(study) -> list[Card]:
-    told = {title: study.table(f"explain-{name}", "clips") for name, title in TITLES.items()}
-    index = study.explained_clips().index.sort_values("label", kind="stable")
-    chosen = index.groupby("label", sort=False).head(EACH)
     cards = []
-    for position, label in chosen["label_name"].items():
-        rows = {title: table.iloc[position] for title, table in told.items()}
-        answers = {
-            title: (bool(row["guess"] == row["label"]), int(row["mask_length"]))
-            for title, row in rows.items()
-        }
-        cards.append(Card(study.dataset, label, answers, explanation_player(study, position)))
-    return cards
+    for study in studies:
+        tables = {t: study.table(f"explain-{name}", "clips") for name, t in TITLES.items()}
+        index = study.explained_clips().index.sort_values("label", kind="stable")
+        chosen = index.groupby("label", sort=False).head(EACH)
+        for position, label in chosen["label_name"].items():
+            rows = {title: table.iloc[position] for title, table in tables.items()}
+            answers = {
+                title: (bool(row["guess"] == row["label"]), int(row["mask_length"]))
+                for title, row in rows.items()
+            }
+            cards.append(Card(study.dataset, label, answers, explanation_player(study, position)))
+    return Gallery(tuple(cards))

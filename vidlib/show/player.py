@@ -1,7 +1,7 @@
 """Playable figures: the columns of a clip side by side, in step, with a temporal mask under them.
 
-A figure is one piece of HTML that needs nothing else: all distinct frames packed into one WebP
-sprite sheet, a JSON description, and the custom element of ``player.js`` that draws them.
+A figure is one self-contained piece of HTML: all distinct frames packed into one WebP sprite sheet,
+a JSON description, and the custom element of ``player.js`` that draws them.
 """
 
 import math
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from vidlib.show.sprites import check_clip, check_unit, element, script_module, sprite_sheet
+from vidlib import check
+from vidlib.show import sprites
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Row:
 
     ``columns`` maps a column's title to its frames ``(T, H, W, 3)`` uint8 RGB; ``mask`` is ``(T,)``
     in [0, 1], 1 = perturbed, or None; ``scores`` maps names to numbers (shown with three decimals)
-    or ready text. Titles and scores are shown as text: markup in them is not interpreted.
+    or text. Titles and scores are shown as text: markup in them is not interpreted.
     """
 
     title: str
@@ -40,13 +41,17 @@ class Player:
     figure: dict
     sheet: bytes
 
+    @property
+    def data(self) -> dict:
+        """All that the custom element reads."""
+        return {**self.figure, "sheet": sprites.address(self.sheet)}
+
     def _repr_html_(self) -> str:
-        """Return the figure as HTML that works alone, beside others, and more than once a page."""
-        text, module = self.figure["caption"], script_module("player.js")
-        return element("temporal-mask-player", self.figure, self.sheet, text, module)
+        module = sprites.script_module("player.js")
+        return sprites.element("temporal-mask-player", self.data, self.figure["caption"], module)
 
     def __repr__(self) -> str:
-        """Describe the figure in words, for readers of plain text."""
+        """Describe the figure in words, for plain text."""
         rows = "; ".join(
             f"{row['title']}: {', '.join(column['title'] for column in row['columns'])}"
             for row in self.figure["rows"]
@@ -64,31 +69,40 @@ def player(
 ) -> Player:
     """Return a playable figure of clips side by side, in step.
 
-    All columns of all rows share one shape ``(T, H, W, 3)`` uint8. ``caption`` stands under the
-    figure and is its text alternative: say what is to be seen. ``frame_numbers`` are the T frame
+    All columns of all rows share one shape ``(T, H, W, 3)`` uint8. ``caption`` appears under the
+    figure and is its text alternative: say what the figure shows. ``frame_numbers`` are the T frame
     numbers in the source video, shown beside the count; ``fps`` is the speed at 1x. With
-    ``autoplay`` it plays of itself, except for readers who asked for less motion.
+    ``autoplay`` it starts by itself, except for readers who asked for less motion.
 
     Raises ValueError that names the row and column for a wrong type, shape or dtype, for mask
     values outside [0, 1], and for lengths that disagree.
+
+    >>> clip = np.zeros((16, 8, 8, 3), np.uint8)
+    >>> player([Row("I3D", {"original": clip, "reversed": clip[::-1]})], caption="A black clip.")
+    <Player of 16 frames (I3D: original, reversed): A black clip.>
     """
-    rows = list(rows)
-    _check(rows, caption, frame_numbers, fps)
-    tiles: list[np.ndarray] = []
-    places: dict[bytes, int] = {}  # of every distinct frame in the sheet
-    described = []
-    for row in rows:
-        columns = [
-            {"title": title, "tiles": [_place(frame, tiles, places) for frame in clip]}
-            for title, clip in row.columns.items()
-        ]
-        mask = None if row.mask is None else [round(float(m), 3) for m in row.mask]
-        scores = [[str(name), _score(value)] for name, value in row.scores.items()]
-        described.append({"title": row.title, "columns": columns, "mask": mask, "scores": scores})
-    sheet, layout = sprite_sheet(tiles)
+    height, width = _check(rows, caption, frame_numbers, fps)
+    places: dict[bytes, int] = {}  # of each distinct frame in the sheet
+    described = [
+        {
+            "title": row.title,
+            "columns": [
+                {
+                    "title": title,
+                    "tiles": [places.setdefault(frame.tobytes(), len(places)) for frame in clip],
+                }
+                for title, clip in row.columns.items()
+            ],
+            "mask": None if row.mask is None else [round(float(m), 3) for m in row.mask],
+            "scores": [[str(name), _score(value)] for name, value in row.scores.items()],
+        }
+        for row in rows
+    ]
+    tiles = np.frombuffer(b"".join(places), np.uint8).reshape(-1, height, width, 3)
+    sheet, layout = sprites.sprite_sheet(tiles)
     figure = {
         "caption": caption,
-        "frames": len(described[0]["columns"][0]["tiles"]),
+        "frames": len(next(iter(rows[0].columns.values()))),
         "fps": fps,
         "autoplay": autoplay,
         "numbers": None if frame_numbers is None else [int(n) for n in frame_numbers],
@@ -99,21 +113,21 @@ def player(
 
 
 def overlay(clip: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """Lay a heat map over every frame: dark where nothing matters, glowing where much does.
+    """Lay a heat map over every frame: dark for low saliency, bright for high.
 
     ``clip (T, H, W, 3)`` uint8 RGB and ``saliency (T, H, W)`` in [0, 1] give ``(T, H, W, 3)``
-    uint8. The colours are inferno's, whose lightness rises evenly with saliency, for colour-blind
-    readers as well; opacity rises from 0.3 to 0.8.
+    uint8. The colours are inferno's, whose lightness rises evenly with saliency, so that
+    colour-blind readers can read it too; opacity rises from 0.3 to 0.8.
     Raises ValueError for other shapes, dtypes or values.
+
+    >>> overlay(np.full((1, 1, 2, 3), 100, np.uint8), np.array([[[0, 1]]])).tolist()
+    [[[[70, 70, 71], [222, 224, 151]]]]
     """
-    check_clip("clip", clip)
+    sprites.check_clip("clip", clip)
     saliency = np.asarray(saliency, dtype=np.float32)
-    if saliency.shape != clip.shape[:3]:
-        raise ValueError(
-            f"saliency has shape {saliency.shape}, the clip's frames {clip.shape[:3]}: "
-            "resize the maps to the frames first"
-        )
-    check_unit("saliency", saliency)
+    wanted = f"a map per frame, {clip.shape[:3]}: resize the maps to the frames first"
+    check.shape("saliency", saliency, wanted, saliency.shape == clip.shape[:3])
+    check.unit("saliency", saliency)
     levels = np.rint(saliency * 255).astype(np.uint8)
     colours = np.stack([cv2.applyColorMap(frame, cv2.COLORMAP_INFERNO) for frame in levels])
     colours = colours[..., ::-1].astype(np.float32)  # OpenCV gives BGR
@@ -122,8 +136,12 @@ def overlay(clip: np.ndarray, saliency: np.ndarray) -> np.ndarray:
 
 
 def upscale(clip: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize ``(T, H, W, 3)`` uint8 frames to ``size = (height, width)`` by cubic interpolation."""
-    check_clip("clip", clip)
+    """Resize ``(T, H, W, 3)`` uint8 frames to ``size = (height, width)`` by cubic interpolation.
+
+    >>> upscale(np.zeros((16, 8, 8, 3), np.uint8), (20, 10)).shape
+    (16, 20, 10, 3)
+    """
+    sprites.check_clip("clip", clip)
     height, width = size
     return np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_CUBIC) for f in clip])
 
@@ -134,46 +152,28 @@ def _score(value: str | float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
-def _place(frame: np.ndarray, tiles: list[np.ndarray], places: dict[bytes, int]) -> int:
-    """Return the frame's tile, adding it where no equal one is there yet."""
-    key = frame.tobytes()
-    if key not in places:
-        places[key] = len(tiles)
-        tiles.append(frame)
-    return places[key]
-
-
-def _check(rows: list[Row], caption: str, frame_numbers: Sequence[int] | None, fps: float) -> None:
-    if not caption.strip():
-        raise ValueError("caption is empty: say what the figure shows")
-    if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}: give frames per second over 0")
-    if not rows:
-        raise ValueError("rows is empty: give at least one vidlib.show.Row")
-    first: tuple[int, ...] | None = None
+def _check(
+    rows: Sequence[Row], caption: str, frame_numbers: Sequence[int] | None, fps: float
+) -> tuple[int, ...]:
+    """Refuse what cannot be shown; return the height and width of frames."""
+    check.filled("caption", caption, "words that say what the figure shows")
+    check.number("fps", fps, above=0)
+    check.filled("rows", rows, "at least one vidlib.show.Row")
+    first: tuple[int, ...] = ()
     for n, row in enumerate(rows):
         if not isinstance(row, Row):
             raise ValueError(f"rows[{n}] is a {type(row).__name__}: give vidlib.show.Row objects")
-        if not row.columns:
-            raise ValueError(f"row {row.title!r} has no columns: give at least one clip")
+        check.filled(f"row {row.title!r}", row.columns, "at least one clip")
         for title, clip in row.columns.items():
             name = f"column {title!r} of row {row.title!r}"
-            check_clip(name, clip)
-            first = clip.shape if first is None else first
-            if clip.shape != first:
-                raise ValueError(
-                    f"{name} has shape {clip.shape}, the first column {first}: "
-                    "bring all to one shape (vidlib.show.upscale resizes frames)"
-                )
+            sprites.check_clip(name, clip)
+            first = first or clip.shape
+            wanted = f"all columns one shape, {first}; vidlib.show.upscale resizes frames"
+            check.shape(name, clip, wanted, clip.shape == first)
         if row.mask is not None:
-            mask = np.asarray(row.mask)
-            if mask.shape != first[:1]:
-                raise ValueError(
-                    f"the mask of row {row.title!r} has shape {mask.shape}: "
-                    f"give one value per frame, {first[:1]}"
-                )
-            check_unit(f"the mask of row {row.title!r}", mask)
+            sprites.check_mask(f"the mask of row {row.title!r}", row.mask, first[0])
     if frame_numbers is not None and len(frame_numbers) != first[0]:
         raise ValueError(
             f"frame_numbers has {len(frame_numbers)} entries: give one per frame, {first[0]}"
         )
+    return first[1:3]

@@ -1,4 +1,4 @@
-"""Scrub a temporal mask by hand, with the network answering: a live widget for JupyterLab."""
+"""Scrub a temporal mask by hand while the network answers: a live widget for JupyterLab."""
 
 import copy
 import threading
@@ -16,13 +16,14 @@ from vidlib.explain.masks import TemporalMasks, learn_masks, search_masks
 from vidlib.explain.perturb import PERTURBATIONS, perturb
 from vidlib.explain.scores import score_clips
 from vidlib.models.store import best_device
-from vidlib.show.figures import TITLES, enlarged, short
+from vidlib.show.clips import enlarged
+from vidlib.show.names import TITLES, short
 from vidlib.show.scrubber_figure import FPS, score_table, scrubber_module, windows_as_masks
-from vidlib.show.sprites import sheet_address, sprite_sheet
+from vidlib.show.sprites import address, sprite_sheet
 
 
 class MaskView(anywidget.AnyWidget):
-    """What ``scrubber.js`` shows and is told; its attributes are explained there."""
+    """The state that ``scrubber.js`` shows and sets; the script explains the attributes."""
 
     _esm = scrubber_module()
     live = traitlets.Bool(True).tag(sync=True)
@@ -39,9 +40,9 @@ class Scrubber(widgets.VBox):
     """Choose a clip, a network, a class, a perturbation and a mask; read the score.
 
     Attributes that tests and readers may use: clip, network and target (controls; target is the
-    number of the network's output that is followed, at first its guess); view, with what is chosen
+    number of the network's output that is scored, at first its guess); view, with the choices made
     by dragging: ``perturbation``, a name, and ``mask``, a value in [0, 1] for each frame; score, a
-    float. What takes long, learning a mask and scoring all windows, runs in the thread ``work``.
+    float. The slow tasks, learning a mask and scoring all windows, run in the thread ``work``.
     """
 
     def __init__(self, study):
@@ -56,19 +57,14 @@ class Scrubber(widgets.VBox):
         }
         self.work: threading.Thread | None = None
         length = self.clips.frames.shape[1]
-        first, last = np.triu_indices(length)
-        self.windows = np.stack([first, last], axis=1)
-        names = self.clips.index["label_name"]
-        self.clip = widgets.Dropdown(
-            options=[(f"{i}: {short(name)}", i) for i, name in enumerate(names)],
-            description="clip",
-        )
+        self.windows = np.stack(np.triu_indices(length), axis=1)
+        names = self.clips.index["label_name"].map(short)
+        options = [(f"{i}: {name}", i) for i, name in enumerate(names)]
+        self.clip = widgets.Dropdown(options=options, description="clip")
         self.network = widgets.ToggleButtons(options=list(self.networks), description="network")
-        self.network.add_class("widget-inline-hbox")  # its label before it, as the others' are
-        classes = [short(self.clips.names[label]) for label in self.clips.classes]
-        self.target = widgets.Dropdown(
-            options=[(name, k) for k, name in enumerate(classes)], description="class"
-        )
+        self.network.add_class("widget-inline-hbox")  # puts its label in front, as for the others
+        classes = [(short(self.clips.names[c]), k) for k, c in enumerate(self.clips.classes)]
+        self.target = widgets.Dropdown(options=classes, description="class")
         middle = windows_as_masks([[length // 3, 2 * length // 3]], length)
         self.view = MaskView(mask=middle[0].tolist())
         for control in (self.clip, self.network):
@@ -81,7 +77,7 @@ class Scrubber(widgets.VBox):
         self._guess()
 
     def _guess(self, _change=None) -> None:
-        """Begin with another clip or network: follow the class that it guesses."""
+        """Start with another clip or network: score the class that it guesses."""
         self._frames = to_network(self.clips.frames[self.clip.value])[None]
         self._before = score_clips(self._net, self._frames)[0]
         guess = int(self._before.argmax())
@@ -91,7 +87,7 @@ class Scrubber(widgets.VBox):
             self.target.value = guess
 
     def _follow(self, _change=None) -> None:
-        """Begin with another class."""
+        """Start with another class."""
         frames = enlarged(self.clips.frames[self.clip.value])
         sheet, layout = sprite_sheet(frames)
         network = {
@@ -106,7 +102,7 @@ class Scrubber(widgets.VBox):
                 "frames": len(frames),
                 "fps": FPS,
                 **layout,
-                "sheet": sheet_address(sheet),
+                "sheet": address(sheet),
                 "perturbations": list(PERTURBATIONS),
                 "windows": self.windows.tolist(),
                 "networks": [network],
@@ -114,12 +110,12 @@ class Scrubber(widgets.VBox):
             self._perturbed()
 
     def _perturbed(self, _change=None) -> None:
-        """Begin with another perturbation, of which no window is scored."""
+        """Start with another perturbation, with no window scored."""
         self.view.landscape = {}
         self._score()
 
     def _score(self, _change=None) -> None:
-        """Answer for the mask."""
+        """Score the clip under the mask."""
         matrix = PERTURBATIONS[self.view.perturbation](torch.tensor([self.view.mask]))
         scores = score_clips(self._net, perturb(self._frames, matrix))[0]
         self.score = float(scores[self.target.value])
@@ -138,7 +134,7 @@ class Scrubber(widgets.VBox):
 
     @property
     def _question(self) -> tuple:
-        """All that an answer depends on but the mask."""
+        """All choices that an answer depends on, except the mask."""
         view = self.view
         return (self.clip.value, self.network.value, self.target.value, view.perturbation)
 
@@ -146,45 +142,40 @@ class Scrubber(widgets.VBox):
         """Do in the background what the page asks for, one thing at a time."""
         if self.view.busy:
             return
-        profile = self.study.profile
-        # A copy of the network: scoring goes on meanwhile, and each changes its state for a moment.
-        what = (copy.deepcopy(self._net), self._frames, torch.tensor([self.target.value]))
-        how = {
-            "perturbation": PERTURBATIONS[self.view.perturbation],
-            "l1": profile.mask_l1,
-            "tv": profile.mask_tv,
-        }
-        if message["do"] == "learn":
-            how |= {"iterations": profile.mask_iterations, "lr": profile.mask_lr}
-            start = torch.tensor([self.view.mask])
-            work, show = partial(learn_masks, *what, start=start, **how), self._show_path
-        else:
-            work, show = partial(search_masks, *what, **how), self._show_landscape
         self.view.busy = message["do"]
-        self.work = threading.Thread(
-            target=self._run, args=(work, show, self._question), daemon=True
+        profile = self.study.profile
+        # A copy of the network: meanwhile scoring continues, and each changes its state briefly.
+        work = partial(
+            learn_masks if message["do"] == "learn" else search_masks,
+            copy.deepcopy(self._net),
+            self._frames,
+            torch.tensor([self.target.value]),
+            perturbation=PERTURBATIONS[self.view.perturbation],
+            l1=profile.mask_l1,
+            tv=profile.mask_tv,
         )
+        if message["do"] == "learn":
+            start = torch.tensor([self.view.mask])
+            work = partial(
+                work, start=start, iterations=profile.mask_iterations, lr=profile.mask_lr
+            )
+        self.work = threading.Thread(target=self._run, args=(work, self._question), daemon=True)
         self.work.start()
 
-    def _run(
-        self,
-        work: Callable[[], TemporalMasks],
-        show: Callable[[TemporalMasks], None],
-        question: tuple,
-    ):
-        """Work, and show what is found unless something else is asked by then."""
+    def _run(self, work: Callable[[], TemporalMasks], question: tuple) -> None:
+        """Work, and show the result unless the reader has chosen something else by then."""
         try:
             found = work()
             if question == self._question:
-                show(found)
+                self._show(found)
         finally:
             self.view.busy = ""
 
-    def _show_path(self, found: TemporalMasks) -> None:
-        done = found.path[0].isfinite().all(1)
-        self.view.send({"path": [*found.path[0][done].tolist(), found.mask[0].tolist()]})
-
-    def _show_landscape(self, found: TemporalMasks) -> None:
-        scores = found.landscape[0].numpy()[tuple(self.windows.T)]
-        weights = (self.study.profile.mask_l1, self.study.profile.mask_tv)
-        self.view.landscape = score_table(scores, self.windows, len(self.view.mask), *weights)
+    def _show(self, found: TemporalMasks) -> None:
+        if found.path is not None:
+            done = found.path[0].isfinite().all(1)
+            self.view.send({"path": [*found.path[0][done].tolist(), found.mask[0].tolist()]})
+        if found.landscape is not None:
+            scores = found.landscape[0].numpy()[tuple(self.windows.T)]
+            weights = (self.study.profile.mask_l1, self.study.profile.mask_tv)
+            self.view.landscape = score_table(scores, self.windows, len(self.view.mask), *weights)

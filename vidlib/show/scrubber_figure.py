@@ -1,7 +1,7 @@
-"""A temporal mask to scrub in a page without a kernel: all answers are in the figure itself.
+"""A temporal mask to scrub in a page without a kernel: the figure itself holds all answers.
 
-A clip has few windows of frames to perturb. With the score of each, the order of frames that each
-leads to, and the clip's frames, ``scrubber.js`` shows every perturbed clip and its exact score.
+A clip has few windows of frames to perturb. From the score of each, the order of frames under it,
+and the clip's frames, ``scrubber.js`` shows every perturbed clip and its exact score.
 """
 
 import base64
@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from vidlib import check
 from vidlib.explain.objective import penalty
 from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
-from vidlib.check import unknown
-from vidlib.show.figures import TITLES, enlarged, short
-from vidlib.show.sprites import check_clip, check_unit, element, script_module, sprite_sheet
+from vidlib.show import sprites
+from vidlib.show.clips import caption_of, enlarged
+from vidlib.show.names import TITLES, short
 
 FPS = 5  # of the clip, at 1x
 DIGITS = 5  # of scores
@@ -23,12 +24,12 @@ DIGITS = 5  # of scores
 
 @dataclass(frozen=True)
 class Answers:
-    """A network's score of one class on one clip: untouched, and under every mask that was tried.
+    """A network's score of one class on one clip: original, and under every mask that was tried.
 
-    network: its title. guess: the class's name. score: on the untouched clip. landscapes: by the
+    network: its title. guess: the class's name. score: on the original clip. landscapes: by the
     name of a perturbation, scores (T, T) by first and last frame of the perturbed window (both
-    included), NaN where none was tried. mask: learned, (T,) in [0, 1], if any; mask_scores: under
-    it, by perturbation, where known.
+    included), NaN where none was tried. mask: learned, (T,) in [0, 1], if any; mask_scores: its
+    scores by perturbation, where known.
     """
 
     network: str
@@ -44,7 +45,7 @@ class ScrubberFigure:
     """A mask to scrub, shown by Jupyter and in the book; made by :func:`scrubber_figure`.
 
     ``sheet`` holds the WebP bytes of the clip's frames; ``figure`` what ``scrubber.js`` reads;
-    ``text`` says the figure in words.
+    ``text`` describes the figure in words.
     """
 
     figure: dict
@@ -52,12 +53,11 @@ class ScrubberFigure:
     text: str
 
     def _repr_html_(self) -> str:
-        """Return the figure as HTML that works alone, beside others, and more than once a page."""
-        tag = "temporal-mask-scrubber"
-        return element(tag, self.figure, self.sheet, self.text, scrubber_module())
+        data = {**self.figure, "sheet": sprites.address(self.sheet)}
+        return sprites.element("temporal-mask-scrubber", data, self.text, scrubber_module())
 
     def __repr__(self) -> str:
-        """Describe the figure in words, for readers of plain text."""
+        """Describe the figure in words, for plain text."""
         return f"<ScrubberFigure: {self.text}>"
 
 
@@ -70,25 +70,28 @@ def scrubber_figure(
     tv: float = 0.02,
     autoplay: bool = False,
 ) -> ScrubberFigure:
-    """Return a figure in which a clip's mask is scrubbed and networks answer, out of tables.
+    """Return a figure in which readers scrub a clip's mask; tables give the networks' answers.
 
-    frames: (T, H, W, 3) uint8 RGB, untouched. answers: of each network, all for the same
-    perturbations, which must re-order frames without mixing them. ``caption`` stands under the
-    figure. The best window is that of least loss by Eq. 1, with the weights ``l1`` and ``tv``; ties
-    go to the earliest, then shortest. With ``autoplay`` it plays of itself, and without it once it
-    is touched, except for readers who asked for less motion. Titles and names are shown as text:
-    markup in them is not interpreted.
+    frames: (T, H, W, 3) uint8 RGB, the original clip. answers: one per network, all for the same
+    perturbations, which must reorder frames without mixing them. ``caption`` appears under the
+    figure. The best window has the least loss by Eq. 1, with the weights ``l1`` and ``tv``; ties
+    go to the earliest, then shortest. With ``autoplay`` it starts by itself, otherwise at the first
+    touch, except for readers who asked for less motion. Titles and names are shown as text: markup
+    in them is not interpreted.
 
-    Raises ValueError that names the network and perturbation for what it cannot use.
+    Raises ValueError that names the network and perturbation for invalid answers.
+
+    >>> scores = np.array([[0.9, 0.2], [np.nan, 0.7]])
+    >>> answers = [Answers("I3D", "Boxing", 0.9, {"freeze": scores})]
+    >>> scrubber_figure(np.zeros((2, 8, 8, 3), np.uint8), answers, caption="A clip.").text[-48:]
+    'clip, 0.200 with frames 1 to 2 perturbed by freeze.'
     """
-    check_clip("frames", frames)
+    sprites.check_clip("frames", frames)
     length = len(frames)
     _check(answers, length, caption)
-    tried = np.any(
-        [~np.isnan(table) for one in answers for table in one.landscapes.values()], axis=0
-    )
-    windows = np.argwhere(tried)
-    sheet, layout = sprite_sheet(frames)
+    tables = [table for one in answers for table in one.landscapes.values()]
+    windows = np.argwhere(~np.isnan(tables).all(0))
+    sheet, layout = sprites.sprite_sheet(frames)
     figure = {
         "caption": caption,
         "frames": length,
@@ -118,7 +121,11 @@ def scrubber_figure(
 def most_harmed(study) -> int:
     """Return the position of the searched clip that some frozen window harms most.
 
-    By the least, over both networks, of what the best window takes of the network's score.
+    The harm is the largest drop in score under any window, for the less affected network.
+
+    >>> position = most_harmed(study)
+    >>> 0 <= position < len(study.explained_clips())
+    True
     """
     taken = []
     for network in TITLES:
@@ -133,6 +140,10 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
 
     position: of the clip among those that are explained. The class followed is each network's
     guess. Raises ValueError for a clip whose windows were not all scored.
+
+    >>> figure = mask_scrubber(study, most_harmed(study)).figure
+    >>> [network["title"] for network in figure["networks"]]
+    ['I3D', 'C-LSTM']
     """
     clips = study.explained_clips()
     answers = []
@@ -155,11 +166,10 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
                 {"freeze": told["FS"], "reverse": told["RS"]},
             )
         )
-    label = clips.index["label_name"].iloc[position]
     return scrubber_figure(
         enlarged(clips.frames[position]),
         answers,
-        caption=f"{label}: clip {clips.index['clip_id'].iloc[position]} of the validation split.",
+        caption=caption_of(clips, position),
         l1=study.profile.mask_l1,
         tv=study.profile.mask_tv,
         autoplay=autoplay,
@@ -168,12 +178,13 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
 
 def scrubber_module() -> str:
     """Return the module that draws scrubbers, in a static page and, by a kernel, in JupyterLab."""
-    return script_module("landscape.js", "mask_line.js", "tables.js", "scrubber.js")
+    return sprites.script_module("landscape.js", "mask_line.js", "tables.js", "scrubber.js")
 
 
-def windows_as_masks(windows: np.ndarray, length: int) -> torch.Tensor:
+def windows_as_masks(windows: np.ndarray | Sequence, length: int) -> torch.Tensor:
     """Turn N first and last frames, (N, 2) int, both included, into on/off masks (N, length)."""
-    return window_masks(*torch.as_tensor(windows).T, length).float()
+    first, last = torch.as_tensor(windows).T
+    return window_masks(first, last, length).float()
 
 
 def _orders(name: str, windows: np.ndarray, length: int) -> str:
@@ -181,14 +192,14 @@ def _orders(name: str, windows: np.ndarray, length: int) -> str:
     matrices = PERTURBATIONS[name](windows_as_masks(windows, length))
     if not (matrices.amax(-1) == 1).all():
         raise ValueError(
-            f"{name} mixes frames: only perturbations that re-order them can be shown without a "
+            f"{name} mixes frames: only perturbations that reorder them can be shown without a "
             "kernel; vidlib.show.scrubber.Scrubber shows all"
         )
     return _bytes(frame_order(matrices))
 
 
 def _bytes(values: torch.Tensor) -> str:
-    return base64.b64encode(values.round().numpy().astype(np.uint8)).decode("ascii")
+    return base64.b64encode(values.round().numpy().astype(np.uint8).tobytes()).decode("ascii")
 
 
 def score_table(scores: np.ndarray, windows: np.ndarray, length: int, l1: float, tv: float) -> dict:
@@ -231,39 +242,30 @@ def _in_words(figure: dict) -> str:
 
 
 def _check(answers: Sequence[Answers], length: int, caption: str) -> None:
-    if not caption.strip():
-        raise ValueError("caption is empty: say what the figure shows")
-    if length > 256:
-        raise ValueError(f"the clip has {length} frames: 256 at most can be scrubbed")
-    if not answers:
-        raise ValueError("answers is empty: give those of at least one network")
+    check.filled("caption", caption, "words that say what the figure shows")
+    check.count("the number of frames", length, most=256)
+    check.filled("answers", answers, "those of at least one network")
+    first = answers[0]
+    check.filled(f"landscapes of {first.network}", first.landscapes, "at least one")
     for one in answers:
-        check_unit(f"the score of {one.network}", np.asarray(one.score))
-        if list(one.landscapes) != list(answers[0].landscapes) or not one.landscapes:
+        check.unit(f"the score of {one.network}", np.asarray(one.score))
+        if list(one.landscapes) != list(first.landscapes):
             raise ValueError(
                 f"{one.network} has landscapes of {', '.join(one.landscapes) or 'nothing'}, "
-                f"{answers[0].network} of {', '.join(answers[0].landscapes) or 'nothing'}: "
-                "give all networks the same, at least one"
+                f"{first.network} of {', '.join(first.landscapes)}: give all networks the same"
             )
         for name, table in one.landscapes.items():
+            check.one_of("perturbation", name, PERTURBATIONS)
             what = f"the landscape of {one.network} under {name}"
-            if name not in PERTURBATIONS:
-                raise ValueError(unknown("perturbation", name, PERTURBATIONS))
-            if table.shape != (length, length):
-                raise ValueError(
-                    f"{what} has shape {table.shape}: give first by last frame, {(length, length)}"
-                )
+            size = (length, length)
+            check.shape(what, table, f"scores by first and last frame, {size}", table.shape == size)
             if np.isnan(table).all():
                 raise ValueError(f"{what} has no score: leave the perturbation out")
             if not np.isnan(table[np.tril_indices(length, -1)]).all():
                 raise ValueError(f"{what} has scores of windows that end before they begin")
-            check_unit(what, table[~np.isnan(table)])
+            check.unit(what, table[~np.isnan(table)])
         if one.mask is not None:
             what = f"the mask of {one.network}"
-            if np.shape(one.mask) != (length,):
-                raise ValueError(
-                    f"{what} has shape {np.shape(one.mask)}: give one value per frame, {(length,)}"
-                )
-            check_unit(what, np.asarray(one.mask))
+            sprites.check_mask(what, one.mask, length)
             for name, score in one.mask_scores.items():
-                check_unit(f"{what}'s score under {name}", np.asarray(score))
+                check.unit(f"{what}'s score under {name}", np.asarray(score))

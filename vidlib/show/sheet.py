@@ -1,17 +1,15 @@
-"""Contact sheets: clips as strips of a few frames, to be taken in at a glance."""
+"""Contact sheets: clips as strips of a few frames, to see many at a glance."""
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
+from vidlib import check
 from vidlib.data.video import sample_frames
+from vidlib.show.sprites import address, webp
 
-QUALITY = 80  # of the WebP strips
 GAP = 2  # pixels between two frames
 
 
@@ -28,24 +26,21 @@ class Sheet:
 
     def _repr_html_(self) -> str:
         """Return the sheet as a table with a picture per clip."""
-        rows = []
-        for title, strip in self.strips:
-            address = "data:image/webp;base64," + base64.b64encode(strip).decode("ascii")
-            title = html.escape(title)
-            rows.append(
-                '<tr><th scope="row" style="text-align:left;font-weight:normal;width:11em;'
-                f'padding:.1em .8em .1em 0">{title}</th><td style="padding:.1em 0">'
-                f'<img src="{address}" style="width:100%" '
-                f'alt="{self.frames} frames of a clip of: {title}"></td></tr>'
-            )
+        rows = "".join(
+            '<tr><th scope="row" style="text-align:left;font-weight:normal;width:11em;'
+            f'padding:.1em .8em .1em 0">{html.escape(title)}</th><td style="padding:.1em 0">'
+            f'<img src="{address(strip)}" style="width:100%" '
+            f'alt="{self.frames} frames of a clip of: {html.escape(title)}"></td></tr>'
+            for title, strip in self.strips
+        )
         return (
             '<figure style="margin:0"><table style="width:100%;border-collapse:collapse;'
-            f'table-layout:fixed">{"".join(rows)}</table>'
+            f'table-layout:fixed">{rows}</table>'
             f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
         )
 
     def __repr__(self) -> str:
-        """Describe the sheet in words, for readers of plain text."""
+        """Describe the sheet in words, for plain text."""
         return f"<Sheet of {len(self.strips)} clips: {self.caption}>"
 
 
@@ -54,17 +49,16 @@ def contact_sheet(
 ) -> Sheet:
     """Return strips of ``frames`` frames, spread evenly over each clip.
 
-    clips: title and frames (T, H, W, 3) uint8 RGB of each. ``caption`` says what is to be seen.
-    Raises ValueError where there is no clip.
+    clips: title and frames (T, H, W, 3) uint8 RGB of each. ``caption`` says what the sheet shows.
+    Raises ValueError without clips.
+
+    >>> contact_sheet([("black", np.zeros((16, 8, 8, 3), np.uint8))], caption="One clip.")
+    <Sheet of 1 clips: One clip.>
     """
-    if not clips:
-        raise ValueError("clips is empty: give at least one (title, frames)")
+    check.filled("clips", clips, "at least one (title, frames)")
     strips = []
     for title, clip in clips:
         shown = np.asarray(clip)[sample_frames(len(clip), frames)]
         apart = np.pad(shown, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255)
-        strip = np.concatenate(list(apart), axis=1)[:, :-GAP]
-        file = io.BytesIO()
-        Image.fromarray(strip).save(file, "WEBP", quality=QUALITY, method=4)
-        strips.append((title, file.getvalue()))
+        strips.append((title, webp(np.concatenate(list(apart), axis=1)[:, :-GAP])))
     return Sheet(tuple(strips), frames, caption)

@@ -6,83 +6,81 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from PIL import Image
 
+from vidlib import check
 from vidlib.show.chart import WEB
 
-QUALITY = 80  # of the WebP sheet
-BLOCK = 16  # pixels of a WebP block: the tiles' pitch is a multiple, so that none is shared
+QUALITY = 80  # of WebP pictures
+BLOCK = 16  # pixels of a WebP block: the pitch of tiles is a multiple, so none share a block
 MARGIN = 2  # pixels at least around a tile: WebP blends the colour of neighbouring pixels
-LARGEST = 16383  # pixels a WebP may measure
+LARGEST = 16383  # pixels of a WebP's longer side
 
 
-def sprite_sheet(tiles: Sequence[np.ndarray]) -> tuple[bytes, dict]:
-    """Pack tiles, each (H, W, 3) uint8 RGB, into a WebP; return it and where they lie in it.
+def webp(image: np.ndarray) -> bytes:
+    """Return an image (H, W, 3) uint8 RGB as a WebP file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "WEBP", quality=QUALITY, method=4)
+    return file.getvalue()
 
-    The dictionary has width and height of a tile, tiles per line (across), and the (x, y) pitch
-    and margin. Raises ValueError for more than one picture can hold.
+
+def address(picture: bytes) -> str:
+    """Return a data URL that holds a WebP file."""
+    return "data:image/webp;base64," + base64.b64encode(picture).decode("ascii")
+
+
+def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> tuple[bytes, dict]:
+    """Pack N tiles, (N, H, W, 3) uint8 RGB, into a WebP; return it and the layout.
+
+    The layout holds width and height of a tile, the number of tiles across, and the (x, y) pitch
+    and margin. Raises ValueError if they do not fit one picture.
     """
-    height, width = tiles[0].shape[:2]
-    pitch = tuple(math.ceil((side + 2 * MARGIN) / BLOCK) * BLOCK for side in (width, height))
-    margin = tuple((p - side) // 4 * 2 for p, side in zip(pitch, (width, height), strict=True))
-    across = math.ceil(math.sqrt(len(tiles) * pitch[1] / pitch[0]))
-    down = math.ceil(len(tiles) / across)
+    tiles = np.asarray(tiles)
+    count, height, width = tiles.shape[:3]
+    pitch = [math.ceil((side + 2 * MARGIN) / BLOCK) * BLOCK for side in (width, height)]
+    across = math.ceil(math.sqrt(count * pitch[1] / pitch[0]))
+    down = math.ceil(count / across)
     if max(across * pitch[0], down * pitch[1]) > LARGEST:
         raise ValueError(
-            f"{len(tiles)} frames of {width}x{height} do not fit one sprite sheet: "
+            f"{count} frames of {width}x{height} do not fit one sprite sheet: "
             "show fewer or smaller frames"
         )
-    left, top = margin
+    left, top = margin = [(pitch[0] - width) // 4 * 2, (pitch[1] - height) // 4 * 2]
     right, bottom = pitch[0] - width - left, pitch[1] - height - top
-    canvas = np.zeros((down * pitch[1], across * pitch[0], 3), np.uint8)
-    for n, tile in enumerate(tiles):
-        y, x = n // across * pitch[1], n % across * pitch[0]
-        canvas[y : y + pitch[1], x : x + pitch[0]] = np.pad(
-            tile, ((top, bottom), (left, right), (0, 0)), mode="edge"
-        )
-    out = io.BytesIO()
-    Image.fromarray(canvas).save(out, "WEBP", quality=QUALITY, method=4)
+    cells = np.zeros((down * across, pitch[1], pitch[0], 3), np.uint8)
+    cells[:count] = np.pad(tiles, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
+    lines = cells.reshape(down, across, *cells.shape[1:]).swapaxes(1, 2)
     layout = {"width": width, "height": height, "across": across, "pitch": pitch, "margin": margin}
-    return out.getvalue(), layout
+    return webp(lines.reshape(down * pitch[1], across * pitch[0], 3)), layout
 
 
-def sheet_address(sheet: bytes) -> str:
-    """Return a WebP as the address of an image that carries its bytes."""
-    return "data:image/webp;base64," + base64.b64encode(sheet).decode("ascii")
-
-
-def element(tag: str, figure: dict, sheet: bytes, text: str, module: str) -> str:
+def element(tag: str, data: object, text: str, *modules: str) -> str:
     """Return HTML that works alone, beside others, and more than once a page.
 
-    It is a custom element that draws ``figure`` and ``sheet``, and the JavaScript module that
-    defines it; ``text`` stands in its place where no script runs.
+    It is a custom element, its data as JSON, and the JavaScript modules that define it. Without
+    scripts, readers see ``text``.
     """
-    data = json.dumps({**figure, "sheet": sheet_address(sheet)}, ensure_ascii=False)
-    return (
-        f'<{tag} data-figure="{html.escape(data)}"><p>{html.escape(text)}</p></{tag}>'
-        f'<script type="module">{module}</script>'
-    )
+    data = html.escape(json.dumps(data, ensure_ascii=False))
+    scripts = "".join(f'<script type="module">{module}</script>' for module in modules)
+    return f'<{tag} data-figure="{data}"><p>{html.escape(text)}</p></{tag}>{scripts}'
 
 
-@cache
 def script_module(*names: str) -> str:
-    """Return the text of one JavaScript module made of ``parts.js`` and the files named."""
+    """Return one JavaScript module made of ``parts.js`` and the files named."""
     return "\n".join((WEB / name).read_text(encoding="utf-8") for name in ("parts.js", *names))
 
 
 def check_clip(name: str, clip: np.ndarray) -> None:
-    """Raise ValueError, calling the clip by this name, unless it is (T, H, W, 3) uint8."""
-    if not isinstance(clip, np.ndarray) or clip.dtype != np.uint8:
-        kind = getattr(clip, "dtype", type(clip).__name__)
-        raise ValueError(f"{name} is {kind}: give a NumPy array of uint8, RGB in 0..255")
-    if clip.ndim != 4 or clip.shape[-1] != 3 or 0 in clip.shape:
-        raise ValueError(f"{name} has shape {clip.shape}: give frames (T, H, W, 3)")
+    """Refuse a clip that is not (T, H, W, 3) uint8."""
+    good = isinstance(clip, np.ndarray) and clip.dtype == np.uint8 and clip.ndim == 4
+    good = good and clip.shape[-1] == 3 and 0 not in clip.shape
+    check.shape(name, clip, "a NumPy array of uint8 RGB frames, (T, H, W, 3)", good)
 
 
-def check_unit(name: str, values: np.ndarray) -> None:
-    """Raise ValueError, calling the values by this name, unless they lie in [0, 1]."""
-    if not ((values >= 0) & (values <= 1)).all():  # NaN fails too
-        raise ValueError(f"{name} has values outside [0, 1]: scale or clip them first")
+def check_mask(name: str, mask: np.ndarray, length: int) -> None:
+    """Refuse a mask that is not (T,), T being the length, with values in [0, 1]."""
+    mask = np.asarray(mask)
+    check.shape(name, mask, f"one value per frame, ({length},)", mask.shape == (length,))
+    check.unit(name, mask)

@@ -1,6 +1,6 @@
 // <clip-gallery>: clips as cards, to be filtered by data set, class, answers and mask lengths.
 //
-// Its attribute `data-cards`, a JSON list, is made by vidlib.show.gallery. A card gets its player,
+// Its attribute `data-figure`, a JSON list, is made by vidlib.show.gallery. A card gets its player,
 // and with it its pictures, when it comes near the visible part of the page. The filters stand in
 // the page's address, after "#", so that what is shown can be linked. The attribute `ready` appears
 // with the cards.
@@ -56,7 +56,7 @@ class ClipGallery extends HTMLElement {
   }
 
   #build() {
-    this.#cards = JSON.parse(this.dataset.cards);
+    this.#cards = JSON.parse(this.dataset.figure);
     this.#items = this.#cards.map((card) => this.#item(card));
     this.#form.append(this.#clipFilters(), ...this.#networkFilters());
     this.#form.addEventListener("input", () => this.#changed());
