@@ -21,6 +21,10 @@ MEASURES = {
 }
 
 
+PER_CLASS = ["label", "label_name", "direction", "clips", "top1", "f1"]
+PER_CLASS += ["turns_into", "turns_into_share", "guessed"]
+
+
 def guess_table(scores: dict[str, Tensor], outputs: Tensor, classes: list[int]) -> pd.DataFrame:
     """Return a network's guess about each clip in both directions: a row per clip.
 
@@ -57,13 +61,12 @@ def measured(
     columns = [f"{direction}{end}" for end in ends for direction in DIRECTIONS]
     labels = networks[0]["label"].to_numpy()
     guesses = np.concatenate([one[columns].to_numpy() for one in networks], axis=1)
-    classes = np.union1d(labels, guesses)
-    found, resampled = bootstrap(labels, guesses, classes, seed)
+    found, resampled = bootstrap(labels, guesses, np.union1d(labels, guesses), seed)
     shape = (len(networks), len(ends), len(DIRECTIONS))
     values = {}
     for measure, end in known.items():
-        k, score = ends.index(end), MEASURES[measure][0]
-        one, many = (getattr(scores, score) for scores in (found, resampled))
+        one, many = (getattr(scores, MEASURES[measure][0]) for scores in (found, resampled))
+        k = ends.index(end)
         values[measure] = one.reshape(shape)[:, k], many.reshape(-1, *shape)[:, :, k]
     return values
 
@@ -120,6 +123,21 @@ def reversal_drops(guesses: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", *DIRECTIONS, "drop", "low", "high"])
 
 
+def class_scores(
+    labels: np.ndarray, guesses: np.ndarray, names: dict[int, str], seed: int
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Return the C classes that have clips, their F1s (S, C), and those of resamples (R, S, C).
+
+    labels: (N,). guesses: (N, S). The classes' table has columns label, label_name and clips.
+    """
+    classes = np.union1d(labels, guesses)
+    found, resampled = bootstrap(labels, guesses, classes, seed)
+    present, clips = np.unique(labels, return_counts=True)
+    k = np.searchsorted(classes, present)
+    table = pd.DataFrame({"label": present, "label_name": [names[one] for one in present]})
+    return table.assign(clips=clips), found.class_f1[:, k], resampled.class_f1[:, :, k]
+
+
 def class_drops(guesses: pd.DataFrame, names: dict[int, str], *, seed: int) -> pd.DataFrame:
     """Return the F1 of each class that has clips, and what reversal takes from it.
 
@@ -131,21 +149,12 @@ def class_drops(guesses: pd.DataFrame, names: dict[int, str], *, seed: int) -> p
     >>> class_drops(guesses, {1: "up", 2: "down"}, seed=0)["drop"].round(2).tolist()
     [0.33, 1.0]
     """
-    labels, pairs = guesses["label"].to_numpy(), guesses[list(DIRECTIONS)].to_numpy()
-    classes = np.union1d(labels, pairs)
-    found, resampled = bootstrap(labels, pairs, classes, seed)
-    clips = guesses["label"].value_counts().sort_index()
-    k = np.searchsorted(classes, clips.index)
-    (one, turned), many = found.class_f1[:, k], resampled.class_f1[:, :, k]
-    return pd.DataFrame(
-        {
-            "label": clips.index,
-            "label_name": [names[label] for label in clips.index],
-            "clips": clips.to_numpy(),
-            **with_interval("forward", one, many[:, 0]),
-            **with_interval("reversed", turned, many[:, 1]),
-            **with_interval("drop", one - turned, many[:, 0] - many[:, 1]),
-        }
+    pairs = guesses[list(DIRECTIONS)].to_numpy()
+    table, (one, turned), many = class_scores(guesses["label"].to_numpy(), pairs, names, seed)
+    return table.assign(
+        **with_interval("forward", one, many[:, 0]),
+        **with_interval("reversed", turned, many[:, 1]),
+        **with_interval("drop", one - turned, many[:, 0] - many[:, 1]),
     )
 
 
@@ -164,25 +173,16 @@ def per_class(
     >>> table["turns_into"].tolist()
     [93, 94, 94, 93]
     """
-    numbers = range(len(classes))
     rows = []
     for direction, values in scores.items():
         guesses = values.argmax(1)
+        numbers = range(len(classes))
         f1 = f1_score(outputs, guesses, labels=numbers, average=None, zero_division=0)
+        guessed = torch.bincount(guesses, minlength=len(classes)).float() / len(guesses)
         for k, label in enumerate(classes):
             mine = guesses[outputs == k]
-            counts = torch.bincount(mine, minlength=len(classes)).float() / max(1, len(mine))
-            rows.append(
-                {
-                    "label": label,
-                    "label_name": names[label],
-                    "direction": direction,
-                    "clips": len(mine),
-                    "top1": counts[k].item(),
-                    "f1": f1[k],
-                    "turns_into": classes[int(counts.argmax())],
-                    "turns_into_share": counts.max().item(),
-                    "guessed": (guesses == k).float().mean().item(),
-                }
-            )
-    return pd.DataFrame(rows)
+            shares = torch.bincount(mine, minlength=len(classes)).float() / max(1, len(mine))
+            most = int(shares.argmax())
+            about = label, names[label], direction, len(mine), shares[k].item(), f1[k]
+            rows.append((*about, classes[most], shares[most].item(), guessed[k].item()))
+    return pd.DataFrame(rows, columns=PER_CLASS)

@@ -51,16 +51,16 @@ def direction_features(network: nn.Module, clips: Clips) -> tuple[np.ndarray, np
     The network runs in eval mode and is left as found. Clips that cannot be read are left out.
     """
 
-    def both(x: Tensor) -> dict[str, Tensor]:
+    def both(x: Tensor) -> Tensor:
         features = []
         for way in (x, x.flip(2)):
             with entering_last_layer(network) as seen:
                 score_clips(network, way)
             features.append(torch.cat(seen))
-        return {"features": torch.stack(features, 1)}
+        return torch.stack(features, 1)
 
-    found, positions = over_batches(clips, both)
-    return found["features"].double().numpy(), positions
+    features, positions = over_batches(clips, both)
+    return features.double().numpy(), positions
 
 
 def untrained(network: nn.Module, seed: int) -> nn.Module:
@@ -109,8 +109,7 @@ def probe(
         max_iter=1000,
         use_legacy_attributes=False,
     )
-    said = model.fit(x @ axes, answers).predict(z @ axes)
-    return said.reshape(-1, 2) == [0, 1]
+    return model.fit(x @ axes, answers).predict(z @ axes).reshape(-1, 2) == [0, 1]
 
 
 def arrow_of_time(

@@ -11,27 +11,25 @@ from vidlib.data.clips import Clips, stream_clips, to_network
 
 
 def over_batches(
-    clips: Clips, of_batch: Callable[[Tensor], dict[str, Tensor]], size: int = 64
-) -> tuple[dict[str, Tensor], np.ndarray]:
-    """Return what a function makes of some clips, batch by batch, and their positions, (N,) int64.
+    clips: Clips, of_batch: Callable[[Tensor], Tensor], size: int = 64
+) -> tuple[Tensor, np.ndarray]:
+    """Return the values of a function for some clips, (N, ...), and their positions, (N,) int64.
 
-    of_batch: maps network input (B, 3, T, H, W) to tensors (B, ...) by name; they are joined to
-    (N, ...). Clips that cannot be read are left out.
+    of_batch: maps network input (B, 3, T, H, W) to values (B, ...). Clips that cannot be read are
+    left out.
 
     >>> from vidlib.data.clips import Frames
     >>> frames = np.zeros((3, 4, 8, 8, 3), np.uint8)
-    >>> index = pd.DataFrame({"label": [1, 2, 1]})
+    >>> index = pd.DataFrame({"label": [1, 2, 1], "label_name": list("aba")})
     >>> clips = Clips(index, Frames(frames.__getitem__, np.arange(3), frames.shape[1:]), [1, 2])
-    >>> found, positions = over_batches(clips, lambda x: {"mean": x.mean((1, 2, 3, 4))}, size=2)
-    >>> found["mean"].tolist(), positions
-    ([-1.0, -1.0, -1.0], array([0, 1, 2]))
+    >>> over_batches(clips, lambda x: x.mean((1, 2, 3, 4)), size=2)
+    (tensor([-1., -1., -1.]), array([0, 1, 2]))
     """
     parts, positions = [], []
     for batch in stream_clips(clips, size):
         parts.append(of_batch(to_network(batch.frames)))
         positions.append(batch.positions)
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return joined, torch.cat(positions).numpy()
+    return torch.cat(parts), torch.cat(positions).numpy()
 
 
 def same_clips(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

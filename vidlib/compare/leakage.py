@@ -6,6 +6,7 @@ give the direction away: rendering, compression or sampling leaks it, and a netw
 might use that instead of time.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from vidlib.training import Recipe, fit
 # Something-something's numbers: pushing left to right and back, moving up and down, away and
 # closer, turning the camera left and right, downwards and upwards.
 PAIRS = ((93, 94), (45, 43), (36, 37), (166, 167), (165, 168))
+Pairs = Sequence[tuple[int, int]]
+COLUMNS = ["pair", "clips", "own", "share", "low", "high", "leaks", "merged", "chance"]
 BLIND = ("average of frames", "shuffled frames")  # the classifiers that cannot use order
 WEIGHT_DECAY = 0.01
 CLASSIFIERS: dict[str, Callable[[int], nn.Module]] = {
@@ -35,10 +38,7 @@ CLASSIFIERS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def pair_table(
-    scores: np.ndarray | torch.Tensor,
-    labels: np.ndarray,
-    classes: Sequence[int],
-    pairs: Sequence[tuple[int, int]],
+    scores: np.ndarray | torch.Tensor, labels: np.ndarray, classes: Sequence[int], pairs: Pairs
 ) -> pd.DataFrame:
     """Return how well mirrored classes are told apart: a row per pair, then one for all of them.
 
@@ -66,7 +66,12 @@ def pair_table(
     sums = np.stack([scores[:, merged_of == group].sum(1) for group in groups], axis=1)
     truth = np.array([_merged(label, pairs) for label in labels])
     right = groups[sums.argmax(1)] == truth
-    rows = []
+    rows: list[tuple] = []
+
+    def add(pair: str, own: int, clips: int, level: float, *others: float) -> None:
+        low, high = exact_interval(own, clips, level)
+        rows.append((pair, clips, own, own / clips, low, high, low > 0.5, *others))
+
     for one, two in pairs:
         mine = np.isin(labels, (one, two))
         if not mine.any():
@@ -74,34 +79,19 @@ def pair_table(
         lead = np.where(labels == one, 1, -1) * (scores[:, column[one]] - scores[:, column[two]])
         own, clips = int((lead[mine] > 0).sum()), int(mine.sum())
         level = 1 - (1 - LEVEL) / len(pairs) / len(BLIND)
-        rows.append(_row(f"{one}/{two}", own, clips, level, right[mine].mean(), mine.mean()))
-    own, clips = sum(row["own"] for row in rows), sum(row["clips"] for row in rows)
-    commonest = np.unique(truth, return_counts=True)[1].max() / len(truth)
-    rows.append(_row("all", own, clips, LEVEL, right.mean(), commonest))
-    return pd.DataFrame(rows)
+        add(f"{one}/{two}", own, clips, level, right[mine].mean(), mine.mean())
+    own, clips = sum(row[2] for row in rows), sum(row[1] for row in rows)
+    most_common = np.unique(truth, return_counts=True)[1].max() / len(truth)
+    add("all", own, clips, LEVEL, right.mean(), most_common)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _merged(label: int, pairs: Sequence[tuple[int, int]]) -> int:
+def _merged(label: int, pairs: Pairs) -> int:
     """Return the number of a class, or that of its mirror, which comes first in the pair."""
     return next((one for one, two in pairs if label == two), int(label))
 
 
-def _row(pair: str, own: int, clips: int, level: float, merged: float, chance: float) -> dict:
-    low, high = exact_interval(own, clips, level)
-    return {
-        "pair": pair,
-        "clips": clips,
-        "own": own,
-        "share": own / clips,
-        "low": low,
-        "high": high,
-        "leaks": low > 0.5,
-        "merged": float(merged),
-        "chance": float(chance),
-    }
-
-
-def _of_pairs(clips: Clips, pairs: Sequence[tuple[int, int]]) -> Clips:
+def _of_pairs(clips: Clips, pairs: Pairs) -> Clips:
     """Return the clips of the classes of these pairs, as a set of its own."""
     classes = sorted(label for pair in pairs for label in pair)
     some = clips.subset(np.flatnonzero(clips.index["label"].isin(classes)))
@@ -138,10 +128,9 @@ def gate(
         network = build(len(train.classes))
         fit(network, train, validation, Path(folder) / name.replace(" ", "-"), recipe)
         network.to(best_device())
-        found, positions = over_batches(
-            validation, lambda x, net=network: {"scores": score_clips(net, x)}, batch_size
-        )
+        scored = functools.partial(score_clips, network)
+        scores, positions = over_batches(validation, scored, batch_size)
         labels = validation.index["label"].to_numpy()[positions]
-        table = pair_table(found["scores"], labels, train.classes, present)
+        table = pair_table(scores, labels, train.classes, present)
         tables.append(table.assign(classifier=name))
     return pd.concat(tables, ignore_index=True)

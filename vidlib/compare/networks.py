@@ -8,9 +8,9 @@ differ by at most 0.2, and go down to 0.03. `comparable_classes` is a rule in th
 import numpy as np
 import pandas as pd
 
-from vidlib.compare.accuracy import DIRECTIONS, lost_share, measured
+from vidlib.compare.accuracy import DIRECTIONS, class_scores, lost_share, measured
 from vidlib.compare.clips import same_clips
-from vidlib.compare.intervals import bootstrap, interval
+from vidlib.compare.intervals import interval
 
 ALIKE = 0.2  # the largest difference among the paper's own classes
 
@@ -62,30 +62,13 @@ def comparable_classes(
     >>> found["comparable"].tolist()  # the second network never guesses 2
     [False, False]
     """
-    labels = first["label"].to_numpy()
     guesses = np.column_stack([first["forward"], same_clips(first, second)["forward"]])
-    classes = np.union1d(labels, guesses)
-    found, resampled = bootstrap(labels, guesses, classes, seed)
-    clips = first["label"].value_counts().sort_index()
-    k = np.searchsorted(classes, clips.index)
-    (one, other), many = found.class_f1[:, k], resampled.class_f1[:, :, k]
-    lows, _ = interval(many)
+    table, (one, other), many = class_scores(first["label"].to_numpy(), guesses, names, seed)
+    (one_low, other_low), _ = interval(many)
     low, high = interval(many[:, 0] - many[:, 1])
-    share = clips.to_numpy() / len(first)
+    share = table["clips"].to_numpy() / len(first)
     blind = 2 * share / (1 + share)
-    return pd.DataFrame(
-        {
-            "label": clips.index,
-            "label_name": [names[label] for label in clips.index],
-            "clips": clips.to_numpy(),
-            "blind": blind,
-            "first": one,
-            "first_low": lows[0],
-            "second": other,
-            "second_low": lows[1],
-            "difference": one - other,
-            "low": low,
-            "high": high,
-            "comparable": (lows.min(0) > blind) & (abs(one - other) <= ALIKE + 1e-9),
-        }
-    )
+    known = np.minimum(one_low, other_low) > blind
+    table = table.assign(blind=blind, first=one, first_low=one_low, second=other)
+    table = table.assign(second_low=other_low, difference=one - other, low=low, high=high)
+    return table.assign(comparable=known & (abs(one - other) <= ALIKE + 1e-9))

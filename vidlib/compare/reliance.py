@@ -41,17 +41,9 @@ def intervention_table(network: nn.Module, root: Path, clips: Clips) -> pd.DataF
         guesses = score_clips(network, to_network(shown.frames)).argmax(1).numpy()
         labels = shown.labels if what == "moved" else clips.index["label"].to_numpy(int)
         right = int((np.array(clips.classes)[guesses] == labels).sum())
-        low, high = exact_interval(right, len(ids))
-        rows.append(
-            {
-                "intervention": what,
-                "answer": "the new class" if what == "moved" else "its class",
-                "clips": len(ids),
-                "right": right,
-                "share": right / len(ids),
-                "low": low,
-                "high": high,
-                "chance": 1 / len(clips.classes),
-            }
-        )
-    return pd.DataFrame(rows)
+        ends = exact_interval(right, len(ids))
+        answer = "the new class" if what == "moved" else "its class"
+        chance = 1 / len(clips.classes)
+        rows.append((what, answer, len(ids), right, right / len(ids), *ends, chance))
+    columns = ["intervention", "answer", "clips", "right", "share", "low", "high", "chance"]
+    return pd.DataFrame(rows, columns=columns)

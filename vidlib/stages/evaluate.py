@@ -1,6 +1,5 @@
 """Score the validation clips forwards, reversed and with fewer distinct frames; probe features."""
 
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,9 @@ from vidlib.compare.accuracy import (
     summary,
 )
 from vidlib.compare.arrow import arrow_of_time, arrow_table
+from vidlib.compare.clips import over_batches
 from vidlib.compare.distinct import distinct_counts, distinct_table, held_frames
-from vidlib.data.clips import load_clips, stream_clips, to_network
+from vidlib.data.clips import load_clips
 from vidlib.explain.scores import score_clips
 from vidlib.files import write_arrays, write_table
 from vidlib.models.store import best_device, load_network
@@ -32,21 +32,19 @@ def run(p, inputs, folder: Path, *, network: str) -> None:
     fewer = distinct_counts(length)[:-1]
     orders: dict[str | int, np.ndarray] = {"forward": frames, "reversed": length - 1 - frames}
     orders |= {kept: held_frames(length, kept) for kept in fewer}
-    parts: dict[str | int, list[torch.Tensor]] = defaultdict(list)
-    seen = []
-    for batch in stream_clips(validation, 64):
-        x = to_network(batch.frames)
-        for name, order in orders.items():
-            parts[name].append(score_clips(net, x[:, :, order]))
-        seen.append(batch.positions)
-    validation = validation.subset(torch.cat(seen).numpy())
+    found, positions = over_batches(
+        validation,
+        lambda x: torch.stack([score_clips(net, x[:, :, o]) for o in orders.values()], dim=1),
+    )
+    of_order = dict(zip(orders, found.unbind(1), strict=True))
+    validation = validation.subset(positions)
     outputs = torch.from_numpy(validation.outputs).long()
-    scores = {direction: torch.cat(parts[direction]) for direction in DIRECTIONS}
+    scores = {direction: of_order[direction] for direction in DIRECTIONS}
     guesses = guess_table(scores, outputs, clips.classes)
     guesses.insert(0, "clip_id", validation.index["clip_id"])
     held = guesses[["label"]].copy()
     for kept in fewer:
-        held[kept] = np.array(clips.classes)[torch.cat(parts[kept]).argmax(1).numpy()]
+        held[kept] = np.array(clips.classes)[of_order[kept].argmax(1).numpy()]
     held[length] = guesses["forward"]
     probed = arrow_of_time(net, clips.split("train"), validation, seed=p.train_seed)
     tables = {
