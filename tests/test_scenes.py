@@ -279,7 +279,7 @@ def drawn(label, seed, size=112, **changes):
 
 
 def test_an_object_is_drawn_where_the_truth_says():
-    """Moving one object changes the pixels under its old and new mask and no others, except at edges."""
+    """Moving one object changes only the pixels under its old and new mask, except at edges."""
     _, before, masks = drawn(45, 5)
     _, after, moved_masks = drawn(45, 5, object_a=lambda x: x + 0.3)
     changed = np.abs(after.astype(int) - before).max(axis=-1) > 24

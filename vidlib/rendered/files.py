@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,9 @@ from vidlib.rendered.truth import FOLDER, InstanceMasks, masks_file, write_masks
 
 SPLITS = ("train", "validation")
 MOST = 100_000  # clips of a split: the next split's numbers start here
+
+
+Job = tuple[str, str, int]  # a clip's id, split and label
 
 
 class MadeClip(NamedTuple):
@@ -73,15 +76,13 @@ def make_folders(root: Path, settings: dict[str, object], videos: str = VIDEOS) 
     write_text(stored, json.dumps(settings))
 
 
-def numbered_jobs(
-    labels: Iterable[int], clips_per_class: dict[str, int], seed: int
-) -> list[tuple[str, str, int]]:
+def numbered_jobs(labels: Iterable[int], clips_per_class: dict[str, int], seed: int) -> list[Job]:
     """Return (clip_id, split, label) of the clips to make, the classes of a split shuffled.
 
     Each split has its own range of numbers: more training clips do not change the validation clips.
 
     >>> numbered_jobs([43, 45], {"train": 1, "validation": 1}, seed=0)[2:]
-    [('100001', 'validation', 43), ('100002', 'validation', 45)]
+    [('100001', 'validation', 45), ('100002', 'validation', 43)]
     """
     jobs = []
     for i, split in enumerate(SPLITS):
@@ -125,18 +126,11 @@ def render_all(work: Callable, jobs: Sequence, processes: int) -> list:
 
 
 def _render_clip(
-    job: tuple[str, str, int],
-    *,
-    root: Path,
-    make: Callable[..., MadeClip],
-    templates: Mapping[int, str],
-    seed: int,
-    size: int,
-    more: dict[str, str],
+    root: Path, make: Callable[..., MadeClip], templates: dict[int, str], seed: int, job: Job
 ) -> tuple[dict, Scene]:
     """Render one clip, unless its files are there; return its list entry and its scene."""
     clip_id, split, label = job
-    made = make(label, split, size, *clip_rngs(seed, clip_id), **more)
+    made = make(label, split, *clip_rngs(seed, clip_id))
     write_clip(root, clip_id, made.draw)
     words = iter(made.words)
     text = re.sub(r"\[.*?\]", lambda _: next(words), templates[label])
@@ -151,26 +145,27 @@ def _render_clip(
 def render_set(
     root: Path,
     make: Callable[..., MadeClip],
-    templates: Mapping[int, str],
-    *,
+    templates: dict[int, str],
     clips_per_class: dict[str, int],
-    size: int,
-    seed: int,
     processes: int,
+    *,
+    seed: int,
+    size: int,
     **more: str,
 ) -> None:
     """Render a set under root: videos, masks, lists and truth.
 
-    make: called with label, split, size, the random generators of scene and look (see `clip_rngs`)
-    and `more`. templates: the words of each class by label. more: what else the clips depend on.
+    make: called with label, split, the random generators of scene and look (see `clip_rngs`), and,
+    as keywords, size and `more`. templates: the words of each class by label. more: what else the
+    clips depend on.
     """
     if size % 2 or size < 32:  # VP9 halves the chroma
         raise ValueError(f"render_size is {size}: give an even number of pixels, at least 32")
     check_counts(clips_per_class, len(templates), dict.fromkeys(SPLITS, MOST // len(templates)))
     make_folders(root, {**more, "seed": seed, "size": size})
     jobs = numbered_jobs(templates, clips_per_class, seed)
-    work = partial(_render_clip, root=root, make=make, templates=templates, seed=seed, size=size)
-    entries, scenes = zip(*render_all(partial(work, more=more), jobs, processes), strict=True)
+    work = partial(_render_clip, root, partial(make, size=size, **more), templates, seed)
+    entries, scenes = zip(*render_all(work, jobs, processes), strict=True)
     lists: dict[str, object] = {
         name: [one for one, (_, split, _) in zip(entries, jobs, strict=True) if split == name]
         for name in SPLITS

@@ -51,12 +51,12 @@ def splice_clips(clips: Clips, count: int, rng: np.random.Generator) -> Spliced:
     first = np.concatenate(rounds)[:count]
     second = [rng.choice(np.flatnonzero(clips.outputs != clips.outputs[one])) for one in first]
     positions = np.stack([first, second], axis=1).astype(np.int64)
-    source = np.tile(sample_frames(length, length // 2), (count, 2))
-    half = np.repeat([0, 1], length // 2)
-    frames = np.stack(
-        [
-            np.concatenate([clips.frames[p][source[0, half == k]] for k, p in enumerate(pair)])
-            for pair in positions.tolist()
-        ]
+    times = sample_frames(length, length // 2)
+    halves = [[clips.frames[k][times] for k in pair] for pair in positions.tolist()]
+    return Spliced(
+        frames=np.stack([np.concatenate(pair) for pair in halves]),
+        outputs=clips.outputs[positions].astype(np.int64),
+        positions=positions,
+        half=np.repeat([0, 1], length // 2),
+        source=np.tile(times, (count, 2)),
     )
-    return Spliced(frames, clips.outputs[positions].astype(np.int64), positions, half, source)

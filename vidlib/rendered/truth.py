@@ -62,12 +62,6 @@ def write_masks(root: Path, clip_id: str, masks: InstanceMasks) -> None:
     write_arrays(masks_file(root, clip_id), masks=masks.numbers, names=names, roles=roles)
 
 
-def read_masks(root: Path, clip_id: str) -> InstanceMasks:
-    """Return the masks of a clip of the rendered set under root."""
-    with np.load(masks_file(root, clip_id)) as arrays:
-        return InstanceMasks(arrays["masks"], arrays["names"].tolist(), arrays["roles"].tolist())
-
-
 def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence[dict]) -> None:
     """Write the tables of clips, (clip_id, scene); extra: more columns of the table of clips."""
     names, all_scenes = zip(*scenes, strict=True)
@@ -122,23 +116,18 @@ class Truth:
         return json.loads((self.root / FOLDER / "settings.json").read_text())
 
     @functools.cached_property
-    def _frames(self) -> Any:
-        return self._by_clip("frames")
-
-    @functools.cached_property
-    def _states(self) -> Any:
-        return self._by_clip("states")
-
-    def _by_clip(self, name: str) -> Any:
-        return pd.read_parquet(self.root / FOLDER / f"{name}.parquet").groupby("clip_id")
+    def _by_clip(self) -> dict[str, Any]:
+        """The tables of frames and states, grouped by clip."""
+        paths = {name: self.root / FOLDER / f"{name}.parquet" for name in ("frames", "states")}
+        return {name: pd.read_parquet(path).groupby("clip_id") for name, path in paths.items()}
 
     def states(self, clip_id: str) -> pd.DataFrame:
         """Return the rows of a clip in the table of states."""
-        return self._states.get_group(clip_id)
+        return self._by_clip["states"].get_group(clip_id)
 
     def scene(self, clip_id: str) -> Scene:
         """Return the scene of a clip, exactly as it was drawn."""
-        clip, frames = self.clips.loc[clip_id], self._frames.get_group(clip_id)
+        clip, frames = self.clips.loc[clip_id], self._by_clip["frames"].get_group(clip_id)
         things, length = self.states(clip_id), len(frames)
         values = things[list(VALUES)].to_numpy()
         tracks = [
@@ -158,4 +147,6 @@ class Truth:
 
     def masks(self, clip_id: str) -> InstanceMasks:
         """Return which thing is on top where in each frame of a clip."""
-        return read_masks(self.root, clip_id)
+        with np.load(masks_file(self.root, clip_id)) as arrays:
+            names, roles = arrays["names"].tolist(), arrays["roles"].tolist()
+            return InstanceMasks(arrays["masks"], names, roles)

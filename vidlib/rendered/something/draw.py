@@ -1,5 +1,7 @@
 """Draw the frames of a scene and its masks with the same strokes."""
 
+from collections import defaultdict
+
 import cv2
 import numpy as np
 
@@ -45,6 +47,11 @@ class Canvas:
         """Fill a polygon, (N, 2) in pixels."""
         fill(self.picture, points, colour)
         fill(self.numbers, points, number, cv2.LINE_8)
+
+
+def _draw_sprite(canvas: Canvas, look: Look, track: Track, t: int, x, y, number: int) -> None:
+    sprite, diameter = look.sprites[track.name], len(canvas.picture) * track.size[t]
+    canvas.paste(sprite, x, y, diameter, track.angle[t], number)
 
 
 def _draw_hand(canvas: Canvas, look: Look, track: Track, t: int, x, y, number: int) -> None:
@@ -93,20 +100,28 @@ def _draw_heap(canvas: Canvas, look: Look, track: Track, t: int, x, y, number: i
         canvas.line(at, at, tuple(0.6 * c for c in look.heap), 0.09 * width, number)
 
 
+# From back to front; bystanders are drawn before, once for all frames.
+_LAYERS = (
+    ("distractor", _draw_sprite),
+    ("heap", _draw_heap_behind),
+    ("object", _draw_sprite),
+    ("heap", _draw_heap),
+    ("hand", _draw_hand),
+)
+
+
 def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks]:
     """Return the frames of a scene, (T, size, size, 3) uint8 RGB, and their masks."""
-    of: dict[str, list[tuple[int, Track]]] = {}
+    of: dict[str, list[tuple[int, Track]]] = defaultdict(list)
     for number, one in enumerate(scene.tracks, 1):
-        of.setdefault(one.role, []).append((number, one))
+        of[one.role].append((number, one))
     still = Canvas(look.ground.copy(), np.zeros(look.ground.shape[:2], np.uint8))
-    for number, one in of.get("bystander", []):  # on the ground: drawn once
+    for number, one in of["bystander"]:  # on the ground: drawn once
         x, y = one.x[0] * size + size / 2, one.y[0] * size + size / 2
         still.paste(look.sprites[one.name], x, y, one.size[0] * size, one.angle[0], number)
 
     frames = np.empty((len(scene), size, size, 3), np.uint8)
     numbers = np.empty((len(scene), size, size), np.uint8)
-    layers = [("distractor", None), ("heap", _draw_heap_behind), ("object", None)]
-    layers += [("heap", _draw_heap), ("hand", _draw_hand)]
     for t, (cx, cy) in enumerate(scene.camera * size):
         move = np.array([[1.0, 0.0, -cx - size / 2], [0.0, 1.0, -cy - size / 2]])
         canvas = Canvas(frames[t], numbers[t])
@@ -115,13 +130,9 @@ def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks
             (still.numbers, canvas.numbers, cv2.INTER_NEAREST),
         ):
             cv2.warpAffine(source, move, (size, size), target, flags, cv2.BORDER_REFLECT_101)
-        for role, draw_one in layers:
-            for number, one in of.get(role, []):
+        for role, draw_one in _LAYERS:
+            for number, one in of[role]:
                 x, y = one.x[t] * size - cx, one.y[t] * size - cy
-                if draw_one:
-                    draw_one(canvas, look, one, t, x, y, number)
-                else:
-                    sprite = look.sprites[one.name]
-                    canvas.paste(sprite, x, y, one.size[t] * size, one.angle[t], number)
+                draw_one(canvas, look, one, t, x, y, number)
     masks = InstanceMasks(numbers, [t.name for t in scene.tracks], [t.role for t in scene.tracks])
     return frames, masks

@@ -62,11 +62,6 @@ def _rgb(rng: np.random.Generator, saturation, value) -> np.ndarray:
     return 255 * np.array(colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value)))
 
 
-def _cloud(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """Smooth noise, (size, size) in about [0, 1]."""
-    return smooth_noise(rng.random((cells, cells)), (size, size))
-
-
 def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
     """Return a textured square, (size, size, 3) uint8."""
     kind = rng.choice(BACKGROUNDS[split])
@@ -74,25 +69,29 @@ def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
     turn = rng.uniform(0, np.pi)
     u, v = x * np.cos(turn) + y * np.sin(turn), -x * np.sin(turn) + y * np.cos(turn)
     n = rng.uniform(8, 20)
-    if kind == "wood":
-        pattern = 0.5 + 0.5 * np.sin(2 * np.pi * (n * u + 3 * _cloud(rng, size, 5)))
-    elif kind == "clouds":
-        pattern = 0.6 * _cloud(rng, size, 7) + 0.4 * _cloud(rng, size, 23)
-    elif kind == "squares":
-        pattern = ((u * n // 1) % 2 == (v * n // 1) % 2).astype(np.float32)
-    elif kind == "speckle":
-        pattern = cv2.GaussianBlur(rng.random((size, size)).astype(np.float32), (0, 0), 1.5)
-        pattern = np.clip((pattern - 0.5) * 5 + 0.5, 0, 1)
-    elif kind == "gradient":
-        pattern = 0.5 * u + 0.5 * _cloud(rng, size, 10)
-    elif kind == "tiles":
+
+    def cloud(cells: int) -> np.ndarray:  # smooth noise, in about [0, 1]
+        return smooth_noise(rng.random((cells, cells)), (size, size))
+
+    def speckle() -> np.ndarray:
+        blurred = cv2.GaussianBlur(rng.random((size, size)).astype(np.float32), (0, 0), 1.5)
+        return np.clip((blurred - 0.5) * 5 + 0.5, 0, 1)
+
+    def tiles() -> np.ndarray:
         joint = np.maximum(np.abs(u * n % 1 - 0.5), np.abs(v * n % 1 - 0.5))
-        pattern = (joint < 0.44).astype(np.float32) * (0.6 + 0.4 * _cloud(rng, size, 12))
-    elif kind == "waves":
-        pattern = 0.5 + 0.5 * np.sin(2 * np.pi * (n * v + np.sin(2 * np.pi * 3 * u)))
-    else:  # blotches
-        pattern = (_cloud(rng, size, 16) > 0.5).astype(np.float32)
-    pattern = pattern * rng.uniform(0.5, 1.0) + 0.15 * _cloud(rng, size, 31)
+        return (joint < 0.44).astype(np.float32) * (0.6 + 0.4 * cloud(12))
+
+    draw = {
+        "wood": lambda: 0.5 + 0.5 * np.sin(2 * np.pi * (n * u + 3 * cloud(5))),
+        "clouds": lambda: 0.6 * cloud(7) + 0.4 * cloud(23),
+        "squares": lambda: ((u * n // 1) % 2 == (v * n // 1) % 2).astype(np.float32),
+        "speckle": speckle,
+        "gradient": lambda: 0.5 * u + 0.5 * cloud(10),
+        "tiles": tiles,
+        "waves": lambda: 0.5 + 0.5 * np.sin(2 * np.pi * (n * v + np.sin(2 * np.pi * 3 * u))),
+        "blotches": lambda: (cloud(16) > 0.5).astype(np.float32),
+    }[str(kind)]
+    pattern = draw() * rng.uniform(0.5, 1.0) + 0.15 * cloud(31)
     low, high = _rgb(rng, (0.05, 0.4), (0.25, 0.75)), _rgb(rng, (0.05, 0.4), (0.35, 0.85))
     colours = low + (high - low) * pattern[..., None]
     return np.clip(colours, 0, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from vidlib.rendered.something.looks import dress
 from vidlib.rendered.something.scripts import CLASSES, compose
 
 
-def _make_clip(label: int, split: str, size: int, scene_rng, look_rng) -> MadeClip:
+def _make_clip(label: int, split: str, scene_rng, look_rng, *, size: int) -> MadeClip:
     scene = compose(label, scene_rng)
     look = dress(scene, look_rng, split, size)
     nouns = [look.names[one.name] for one in scene.tracks if one.role in ("object", "heap")]
@@ -36,7 +36,5 @@ def render_something_mini(
     Traceback (most recent call last):
     ValueError: render_size is 33: give an even number of pixels, at least 32
     """
-    render_set(
-        root, _make_clip, {number: one.template for number, one in CLASSES.items()},
-        clips_per_class=clips_per_class, size=size, seed=seed, processes=processes,
-    )  # fmt: skip
+    templates = {number: one.template for number, one in CLASSES.items()}
+    render_set(root, _make_clip, templates, clips_per_class, processes, seed=seed, size=size)

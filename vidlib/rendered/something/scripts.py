@@ -1,7 +1,7 @@
 """What happens in the clips of `something-mini`: a script per class, which fills a `Shot`.
 
-Classes that only direction tells apart (up/down, left/right, closer/away) are made by playing the
-*same* script backwards, so that their single frames are identically distributed: a network that
+Classes that differ only in direction (up/down, left/right, closer/away) play the *same* script
+forwards or backwards, so that their single frames have the same distribution: a network that
 separates them has used the order of the frames.
 """
 
@@ -16,13 +16,13 @@ from vidlib.rendered.something.shot import BLEND, OUT, Shot
 
 FRAMES = (24, 72)  # shortest and longest clip
 DURATION = (0.22, 0.5)  # shortest and longest event, as shares of a clip
-EARLIEST = 0.14  # where an event may begin; it ends as far from the end, for time to have no arrow
+EARLIEST = 0.14  # least share of a clip before an event, and after it: time has no arrow
 
 
 def _two_objects(shot: Shot, gap, size: float, *, offset: float = 0.0) -> None:
-    """Two hands move two objects along one line, gap apart at every frame.
+    """Two hands move two objects along one line.
 
-    offset: how far beside each other they pass; 0 where they do not.
+    gap: between the objects, (T,). offset: the distance at which they pass; 0 if they do not.
     """
     tilt = shot.uniform(-0.35, 0.35)
     x0, y0 = shot.uniform(0.44, 0.56), shot.uniform(0.4, 0.6)
@@ -44,11 +44,11 @@ def _away(shot: Shot) -> None:
 
 
 def _collide(shot: Shot) -> None:
-    """Ever faster until they touch; a moment together; then both spring back a little."""
+    """Faster and faster until they touch; a moment together; then both spring back a little."""
     size = shot.uniform(0.16, 0.2)
     far, touch, rest = shot.uniform(0.57, 0.72), 0.85 * size, size + shot.uniform(0.05, 0.08)
     meet = shot.start + 0.45 * (shot.stop - shot.start)
-    part = meet + 0.07  # the longest that sampling sixteen frames may pass over
+    part = meet + 0.07  # the longest gap between sixteen sampled frames
     into = np.clip((shot.clock - shot.start) / (meet - shot.start), 0, 1) ** 1.6
     back = smooth((shot.clock - part) / (shot.stop - part))
     _two_objects(shot, far + (touch - far) * into + (rest - touch) * back, size)
@@ -117,7 +117,7 @@ def _turn_over(shot: Shot) -> None:
 
 
 def _film(shot: Shot) -> None:
-    """Nothing on the table decides: the camera turns."""
+    """Only the camera decides: it turns."""
     shot.add_object("object_a", shot.uniform(0.3, 0.7), shot.uniform(0.3, 0.7))
     if shot.rng.random() < 0.3:
         x, y = shot.uniform(0.25, 0.75), shot.uniform(0.3, 0.7)

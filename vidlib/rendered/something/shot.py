@@ -1,4 +1,4 @@
-"""What the scripts of `something-mini` are written with: a clock, objects, hands, distractors."""
+"""The tools of the scripts of `something-mini`: a clock, objects, hands, distractors."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,12 @@ import numpy as np
 from vidlib.rendered.scene import Track, smooth, track
 
 BLEND = 0.12  # share of a clip in which a hand enters or leaves
-OUT = 1.3  # how far off a hand is when it is out of view
+OUT = 1.3  # distance of a hand that is out of view, in frame heights
 
 
 @dataclass
 class Shot:
-    """A clip being composed: its clock, its random numbers and what is on the table so far.
+    """A clip while it is composed: its clock, its random numbers and the tracks so far.
 
     start and stop of the event are shares of the clip.
     """
@@ -30,7 +30,7 @@ class Shot:
 
     @property
     def progress(self) -> np.ndarray:
-        """How far the event is at every frame: 0 before, 1 after."""
+        """Progress of the event at every frame: 0 before, 1 after."""
         return smooth((self.clock - self.start) / (self.stop - self.start))
 
     def uniform(self, low: float, high: float) -> float:
@@ -38,19 +38,19 @@ class Shot:
         return float(self.rng.uniform(low, high))
 
     def add(self, name, role, x, y, size, angle=0.0, grip=0.0) -> None:
-        """Put a thing on the table; numbers stand for values that stay as they are."""
+        """Add a thing; a number as a value stays constant."""
         self.tracks.append(track(name, role, self.frames, x, y, size, angle, grip))
 
     def add_object(self, name: str, x, y, size: float | None = None, angle=None) -> None:
-        """Put an acting object on the table, of a size and a turn of its own."""
+        """Add an acting object; by default its size and its angle are random."""
         size = self.uniform(0.17, 0.25) if size is None else size
         angle = self.uniform(-0.3, 0.3) if angle is None else angle
         self.add(name, "object", x, y, size, angle)
 
     def add_hand(self, name: str, x, y, *, arm: float) -> None:
-        """Let a hand come in, grip what is at x, y during the event and leave the way it came.
+        """Add a hand that comes in, grips the point x, y during the event and leaves the same way.
 
-        arm is the direction the arm comes from.
+        arm: the direction that the arm comes from.
         """
         away_before = 1 - smooth((self.clock - (self.start - BLEND)) / BLEND)
         away_after = smooth((self.clock - self.stop) / BLEND)
@@ -62,11 +62,11 @@ class Shot:
         self.add(name, "hand", x, y, 0.24, arm, grip)
 
     def arm(self, towards: float = np.pi / 2, spread: float = 0.8) -> float:
-        """Draw the direction an arm comes from: by default from below, as one's own arms do."""
+        """Draw the direction an arm comes from: by default from below, like the viewer's own."""
         return towards + self.uniform(-spread, spread)
 
     def add_bystanders(self) -> None:
-        """Put things on the table that nothing happens to, near its edges."""
+        """Add still things near the edges, which play no part."""
         for i in range(self.rng.integers(1, 4)):
             edge, along = self.rng.integers(4), self.uniform(0.05, 0.95)
             depth = self.uniform(0.03, 0.2)
@@ -76,7 +76,7 @@ class Shot:
             )
 
     def add_distractors(self) -> None:
-        """Let small things roll across in a straight line, at any time, in any direction."""
+        """Add small things that roll along a straight line, at any time, in any direction."""
         for i in range(self.rng.integers(0, 4)):
             heading, speed = self.uniform(0, 2 * np.pi), self.uniform(0.5, 1.7)
             moment = self.uniform(0, 1)
@@ -84,12 +84,12 @@ class Shot:
             way = speed * (self.clock - moment)
             x, y = x0 + way * np.cos(heading), y0 + way * np.sin(heading)
             size = self.uniform(0.07, 0.12)
-            # Either way round: things that always turned the same way would tell how time runs.
+            # In either direction: a fixed one would show the direction of time.
             turn = self.rng.choice([-1, 1]) * 2 * way / size
             self.add(f"distractor_{i}", "distractor", x, y, size, turn)
 
     def camera(self, pan: tuple[int, int]) -> np.ndarray:
-        """Return where a held camera moves to, (T, 2): it sways a little, and pans or drifts."""
+        """Return the path of a hand-held camera, (T, 2): it sways a little, and pans or drifts."""
         knots = np.clip(self.rng.normal(0, 0.012, size=(max(3, self.frames // 6), 2)), -0.03, 0.03)
         at = np.linspace(0, len(knots) - 1, self.frames)
         sway = np.stack([np.interp(at, np.arange(len(knots)), k) for k in knots.T], axis=1)
