@@ -52,7 +52,7 @@ def markers(scene):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(20))
-def test_classes_differ_in_the_markers_alone(kind, seed):
+def test_classes_differ_only_in_the_markers(kind, seed):
     scenes = [scene_of(kind, label, seed) for label in range(len(KINDS[kind]))]
     first = scenes[0]
     for label, other in enumerate(scenes):
@@ -71,7 +71,7 @@ def test_classes_differ_in_the_markers_alone(kind, seed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pixels_of_classes_differ_on_the_markers_alone(kind):
+def test_pixels_of_classes_differ_only_on_the_markers(kind):
     clips = [drawn(scene_of(kind, label, 3)) for label in range(len(KINDS[kind]))]
     on_marker = clips[0][1].of("marker")
     grown = grow(on_marker)
@@ -209,7 +209,7 @@ def small(request, tmp_path_factory):
     return request.param, root
 
 
-def test_a_set_is_read_like_the_original_with_nothing_amiss(small):
+def test_a_set_is_read_like_the_original_without_problems(small):
     kind, root = small
     index = read_something(root, strict=True)
     assert index.attrs["problems"] == []
@@ -232,7 +232,7 @@ def test_the_truth_is_what_is_drawn(small):
             assert one.name in MARKERS
 
 
-def test_however_many_processes_and_after_a_kill_the_bytes_are_the_same(small, tmp_path):
+def test_processes_and_interruptions_leave_the_same_bytes(small, tmp_path):
     kind, root = small
     render = {"kind": kind, "clips_per_class": COUNTS, "size": 48, "seed": 4}
     render_cues(tmp_path, **render, processes=1)
@@ -263,7 +263,7 @@ def test_other_sets_are_refused(tmp_path, kind, size, said):
         render_cues(tmp_path, kind=kind, clips_per_class=COUNTS, size=size, seed=0, processes=1)
 
 
-def test_redrawing_changes_the_markers_alone(small):
+def test_redrawing_changes_only_the_markers(small):
     _, root = small
     validation = read_something(root).query("split == 'validation'")
     ids = validation["clip_id"].tolist()

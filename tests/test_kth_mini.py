@@ -249,7 +249,7 @@ def test_figures_are_drawn_where_their_joints_are():
                 assert np.all(numbers[np.flatnonzero(seen), y, x] == part)
 
 
-def test_shadow_and_noise_change_the_picture_alone():
+def test_shadow_and_noise_change_only_the_picture():
     taken, ground = shoot("boxing", 3, "d4", 0), place("d4", np.random.default_rng(0))
     kinds = (ground, replace(ground, shade=0.0), replace(ground, noise=0 * ground.noise))
     made = [draw_film(taken, subject(3), "d4", kind, np.random.default_rng(0)) for kind in kinds]

@@ -46,7 +46,7 @@ def test_backwards_it_sees_the_mirror_class_or_none(label, seed):
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(CLASSES)), st.integers(0, 10_000), st.data())
-def test_no_two_rules_are_true_whatever_the_order(label, seed, data):
+def test_no_two_rules_are_true_in_any_order(label, seed, data):
     scene = scene_of(label, seed)
     frame = st.integers(0, len(scene) - 1)
     order = data.draw(st.lists(frame, min_size=2, max_size=20))
@@ -97,7 +97,7 @@ def test_a_camera_that_loses_a_thing_does_not_take_it():
             assert 147 not in observe(scene, sample_frames(len(scene), 16)[held])
 
 
-def test_it_reads_states_alone():
+def test_it_reads_only_states():
     """Another label and another event on the same states change nothing."""
     scene = scene_of(45, 0)
     scene.label, scene.event = 93, (0, 1)

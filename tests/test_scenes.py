@@ -203,7 +203,7 @@ def arrows(scene):
 
 
 @pytest.mark.parametrize(("one", "other"), [(36, 37), (45, 43), (93, 94), (167, 166), (165, 168)])
-def test_nothing_but_the_event_tells_which_way_time_runs(one, other):
+def test_only_the_event_shows_the_direction_of_time(one, other):
     """Forwards and backwards have one distribution; two clips of one seed would not show it."""
     seen = {}
     for k, label in enumerate((one, other)):

@@ -22,7 +22,7 @@ def numbered_clips(labels, length=8):
 LABELS = [30, 10, 20, 10, 30, 10]
 
 
-def test_every_frame_is_the_one_that_it_is_said_to_be():
+def test_every_frame_is_the_one_that_the_result_names():
     clips = numbered_clips(LABELS)
     spliced = splice_clips(clips, 20, np.random.default_rng(0))
     assert spliced.frames.shape == (20, 8, 4, 4, 3) and spliced.frames.dtype == np.uint8
@@ -72,6 +72,6 @@ def test_first_halves_are_shared_out_and_the_rng_decides():
         ([1, 2], 8, 0, "count is 0.*at least 1"),
     ],
 )
-def test_what_cannot_be_spliced_is_refused(labels, length, count, said):
+def test_invalid_clips_and_counts_are_refused(labels, length, count, said):
     with pytest.raises(ValueError, match=said):
         splice_clips(numbered_clips(labels, length), count, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Rendered clips: what happens in them, how they look, and the truth that is kept beside them."""
+"""Rendered clips: what happens in them, how they look, and the truth stored with them."""
 
 from vidlib.rendered.cues import render_cues
 from vidlib.rendered.kth.render import render_kth_mini

@@ -132,7 +132,7 @@ def subject(number: int) -> Subject:
         tops=(top := grey(0.6), grey(0.9 if top > 128 else 0.3)),
         trousers=(grey(0.8), grey(0.7)),
         shoes=int(rng.choice([25, 220])),
-        pattern=str(rng.choice(PATTERNS[number > 16])),
+        pattern=str(rng.choice(PATTERNS[int(number > 16)])),
         long_hair=rng.random() < 0.35,
         extra=("coat", "bag", "hat")[number % 3],
     )

@@ -39,7 +39,7 @@ def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> t
 
 
 def _whole(path: Path, frames: int) -> bool:
-    """Tell whether a video is there with all its frames."""
+    """Tell whether a video is there, with the frames of the sequences that are now wanted."""
     try:
         return path.exists() and promised_frames(path) == frames
     except VideoError:
