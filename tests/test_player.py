@@ -128,8 +128,8 @@ CLIP = coded(0)
     [
         ([], {}, "rows is empty"),
         ([{"title": "x"}], {}, r"rows\[0\] is a dict: give vidlib.show.Row"),
-        ([Row("r", {})], {}, "row 'r' has no columns"),
-        ([Row("r", {"c": CLIP / 255})], {}, "column 'c' of row 'r' is float64: give .* uint8"),
+        ([Row("r", {})], {}, "row 'r' is empty: give at least one clip"),
+        ([Row("r", {"c": CLIP / 255})], {}, "column 'c' of row 'r' .* float64: give .* uint8"),
         ([Row("r", {"c": CLIP[..., 0]})], {}, r"column 'c' of row 'r' has shape .*\(T, H, W, 3\)"),
         ([Row("r", {"c": CLIP, "d": CLIP[:8]})], {}, "column 'd' of row 'r' has shape .*one shape"),
         (

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from vidlib.compare.accuracy import MEASURES
 from vidlib.compare.arrow import arrow_table
-from vidlib.show.chart import COLOURS, DOTTED, Chart, chart, whiskers
+from vidlib.show.chart import COLOURS, DOTTED, Chart, chart, panels, whiskers
 from vidlib.show.names import short
 from vidlib.show.sentences import estimate
 
@@ -26,7 +25,7 @@ def learning_curves(history: pd.DataFrame, title: str) -> Chart:
     >>> learning_curves(pd.DataFrame([epoch]), "I3D").alt
     'Learning curves of I3D. After 1 epochs the accuracy is 20% in training, 30% in validation.'
     """
-    fig = make_subplots(1, 2, subplot_titles=("loss (nats)", "accuracy"))
+    fig = panels(("loss (nats)", "accuracy"))
     for colour, split in zip(COLOURS, ("train", "validation"), strict=False):
         for column, what in enumerate(("loss", "accuracy"), 1):
             fig.add_scatter(
@@ -125,10 +124,7 @@ def confusion(guesses: pd.DataFrame, names: dict[int, str], title: str) -> Chart
     """
     labels = sorted(names)
     axis = [short(names[label]) for label in labels]
-    fig = make_subplots(
-        1, 2, subplot_titles=("forward", "frames reversed"), shared_yaxes=True,
-        horizontal_spacing=0.03,
-    )  # fmt: skip
+    fig = panels(("forward", "frames reversed"), shared_yaxes=True, horizontal_spacing=0.03)
     for column, direction in enumerate(("forward", "reversed"), 1):
         counts = pd.crosstab(guesses["label"], guesses[direction], normalize="index")
         fig.add_heatmap(

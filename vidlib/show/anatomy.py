@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from plotly.subplots import make_subplots
 
-from vidlib.show.chart import COLOURS, Chart, chart
+from vidlib.show.chart import COLOURS, Chart, chart, panels
 
 
 def costs_chart(costs: pd.DataFrame, title: str) -> Chart:
@@ -18,10 +17,8 @@ def costs_chart(costs: pd.DataFrame, title: str) -> Chart:
     >>> costs_chart(pd.DataFrame([layer]), "I3D").figure["data"][0]["y"]
     ['conv  8×4']
     """
-    fig = make_subplots(
-        1, 2, shared_yaxes=True, horizontal_spacing=0.03,
-        subplot_titles=("share of its parameters", "share of its arithmetic"),
-    )  # fmt: skip
+    titles = ("share of its parameters", "share of its arithmetic")
+    fig = panels(titles, shared_yaxes=True, horizontal_spacing=0.03)
     shapes = costs["output"].map(lambda shape: "×".join(map(str, shape)))
     columns = (("parameters", "{:,.0f} parameters"), ("gflop", "{:.3f} GFLOP"))
     for column, (what, form) in enumerate(columns, 1):
@@ -55,7 +52,7 @@ def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
     >>> reach_chart({"lstm": np.tri(4, dtype=bool)}, "C-LSTM").alt
     'Which frames each time step of C-LSTM depends on: lstm never looks ahead.'
     """
-    fig = make_subplots(1, len(reaches), subplot_titles=list(reaches), horizontal_spacing=0.06)
+    fig = panels(reaches, horizontal_spacing=0.06)
     told = []
     for column, (name, reach) in enumerate(reaches.items(), 1):
         steps, frames = reach.shape

@@ -2,11 +2,13 @@
 
 import html
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from vidlib import check
 
@@ -17,13 +19,8 @@ CLEAR = "rgba(0, 0, 0, 0)"
 # apart.
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 DOTTED = {"line_dash": "dot", "line_color": "gray"}  # a line for chance or another reference
-AXIS = {
-    "gridcolor": GRID,
-    "zerolinecolor": GRID,
-    "linecolor": GRID,
-    "automargin": True,
-    "title": {"standoff": 8},
-}
+LINES = dict.fromkeys(("gridcolor", "zerolinecolor", "linecolor"), GRID)
+AXIS = {**LINES, "automargin": True, "title": {"standoff": 8}}
 TEMPLATE = go.layout.Template(
     layout={
         "colorway": COLOURS,
@@ -87,6 +84,16 @@ def chart(fig: go.Figure, *, alt: str) -> Chart:
         height=fig.layout.height or TEMPLATE.layout.height,
     )
     return Chart({**json.loads(themed.to_json()), "config": CONFIG}, alt)
+
+
+def panels(titles: Iterable[str], **options: Any) -> go.Figure:
+    """Return an empty figure with a panel per title, side by side; options as `make_subplots`.
+
+    >>> [title.text for title in panels(["loss", "accuracy"]).layout.annotations]
+    ['loss', 'accuracy']
+    """
+    titles = list(titles)
+    return make_subplots(1, len(titles), subplot_titles=titles, **options)
 
 
 def whiskers(values: Any, low: Any, high: Any) -> dict:

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from vidlib.show.chart import COLOURS, DOTTED, Chart, chart
+from vidlib.show.chart import COLOURS, DOTTED, Chart, chart, panels
 from vidlib.show.names import TITLES, short
 
 PICTURES = 60  # of an animation, at most
@@ -24,7 +23,7 @@ def learning_chart(path: np.ndarray, losses: np.ndarray, name: str) -> Chart:
     steps = np.flatnonzero(~np.isnan(losses))
     shown = np.unique(np.linspace(0, len(steps) - 1, min(PICTURES, len(steps))).round().astype(int))
     frames = np.arange(1, path.shape[1] + 1)
-    fig = make_subplots(1, 2, subplot_titles=("mask", "loss"), column_widths=[0.55, 0.45])
+    fig = panels(("mask", "loss"), column_widths=[0.55, 0.45])
     fig.add_bar(x=frames, y=path[0], marker_color=COLOURS[1], row=1, col=1)
     fig.add_scatter(x=steps, y=losses[steps], line_color=COLOURS[0], row=1, col=2)
     here = {"size": 12, "color": COLOURS[1]}
@@ -104,7 +103,7 @@ def landscape_chart(
         on = np.flatnonzero(mask > 0.5) + 1
         edge = {"color": "#000", "width": 2}
         cross = {"size": 14, "symbol": "x", "color": "#fff", "line": edge}
-        fig.add_scatter(x=on[:1], y=on[-1:], mode="markers", name="the mask", marker=cross)
+        fig.add_scatter(x=[on[0]], y=[on[-1]], mode="markers", name="the mask", marker=cross)
         alt += f" The mask reaches from frame {on[0]} to {on[-1]}."
     fig.update_xaxes(title_text="first frame", constrain="domain")
     fig.update_yaxes(title_text="last frame", scaleanchor="x", constrain="domain")
@@ -141,7 +140,7 @@ def perturbations_chart(landscapes: dict[str, dict[str, np.ndarray]]) -> Chart:
     'I3D, freeze'
     """
     titles = [TITLES[network] for network in landscapes]
-    fig = make_subplots(1, len(titles), subplot_titles=titles, shared_yaxes=True)
+    fig = panels(titles, shared_yaxes=True)
     said = []
     for column, (title, of_network) in enumerate(zip(titles, landscapes.values(), strict=True), 1):
         table = score_by_length(of_network)

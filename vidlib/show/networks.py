@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from vidlib.compare.explanations import bootstrap_interval
+from vidlib.compare.intervals import bootstrap_interval
 from vidlib.show.chart import COLOURS, DOTTED, Chart, chart, whiskers
 from vidlib.show.names import TITLES
 

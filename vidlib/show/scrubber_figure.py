@@ -177,7 +177,7 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
 
 
 def scrubber_module() -> str:
-    """Return the module that draws scrubbers, in a static page and, by a kernel, in JupyterLab."""
+    """Return the module that draws scrubbers, in static pages and, with a kernel, in JupyterLab."""
     return sprites.script_module("landscape.js", "mask_line.js", "tables.js", "scrubber.js")
 
 
@@ -188,7 +188,7 @@ def windows_as_masks(windows: np.ndarray | Sequence, length: int) -> torch.Tenso
 
 
 def _orders(name: str, windows: np.ndarray, length: int) -> str:
-    """Return which frame is shown when, for each window: N times length bytes, as base64."""
+    """Return the frame displayed at each time, per window: N times length bytes, as base64."""
     matrices = PERTURBATIONS[name](windows_as_masks(windows, length))
     if not (matrices.amax(-1) == 1).all():
         raise ValueError(
@@ -203,7 +203,7 @@ def _bytes(values: torch.Tensor) -> str:
 
 
 def score_table(scores: np.ndarray, windows: np.ndarray, length: int, l1: float, tv: float) -> dict:
-    """Return the scores (N,) of N windows, None where not tried, and which has the least loss."""
+    """Return the scores (N,) of N windows, None where not tried, and the window of least loss."""
     loss = scores + penalty(windows_as_masks(windows, length), l1, tv).numpy()
     listed = [None if np.isnan(s) else round(float(s), DIGITS) for s in scores]
     return {"scores": listed, "best": int(np.nanargmin(loss))}

@@ -5,7 +5,7 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
-from vidlib.compare.explanations import bootstrap_interval
+from vidlib.compare.intervals import bootstrap_interval
 
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD with momentum"}
 SCHEDULES = {

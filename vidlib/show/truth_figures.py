@@ -7,14 +7,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from plotly.subplots import make_subplots
 
 from vidlib.compare.survival import minimal, removing
 from vidlib.data.video import read_clip, sample_frames
 from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
 from vidlib.rendered.scene import ACTING
 from vidlib.rendered.truth import InstanceMasks
-from vidlib.show.chart import COLOURS, Chart, chart
+from vidlib.show.chart import COLOURS, Chart, chart, panels
 from vidlib.show.clips import SHOWN, in_rows
 from vidlib.show.names import short
 from vidlib.show.player import Player, Row, player, upscale
@@ -132,7 +131,7 @@ def survival_chart(answers: dict[str, np.ndarray], label: int, names: dict[int, 
     >>> survival_chart({"freeze": np.array([[5, 7], [-2, 5]])}, 5, {5: "Boxing"}).alt
     'What is left of Boxing: freeze removes it in 1 of 3 windows.'
     """
-    fig = make_subplots(1, len(answers), subplot_titles=list(answers), shared_yaxes=True)
+    fig = panels(answers, shared_yaxes=True)
     told = []
     thirds = [edge / 3 for edge in (0, 1, 1, 2, 2, 3)]
     colours = [colour for colour in SEEN.values() for _ in range(2)]

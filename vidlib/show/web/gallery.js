@@ -1,9 +1,9 @@
-// <clip-gallery>: clips as cards, to be filtered by data set, class, answers and mask lengths.
+// <clip-gallery>: clips as cards, with filters by data set, class, answers and mask lengths.
 //
-// Its attribute `data-figure`, a JSON list, is made by vidlib.show.gallery. A card gets its player,
-// and with it its pictures, when it comes near the visible part of the page. The filters stand in
-// the page's address, after "#", so that what is shown can be linked. The attribute `ready` appears
-// with the cards.
+// vidlib.show.gallery makes its attribute `data-figure`, a JSON list. A card gets its player, with
+// the pictures, when it comes near the visible part of the page. The page's address holds the
+// filters after "#", so that a selection can be linked. The attribute `ready` appears with the
+// cards.
 
 const NEAR = "600px 0px"; // how far outside the visible part a card gets its player
 
@@ -137,7 +137,7 @@ class ClipGallery extends HTMLElement {
     history.replaceState(history.state, "", `#${new URLSearchParams(set)}`);
   }
 
-  // Takes the filters from the address, unless it leads to another place in the page.
+  // Reads the filters from the address, unless it points to another place in the page.
   #restore = () => {
     const given = new URLSearchParams(location.hash.slice(1));
     const controls = [...this.#form.elements].filter((element) => element.name);

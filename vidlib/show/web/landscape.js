@@ -1,7 +1,7 @@
-// The scores of windows as a map: across by their first, upwards by their last perturbed frame.
+// The scores of windows as a map: x is their first, y their last perturbed frame.
 
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
-const WIDE = 160; // of the map, in its own units
+const WIDE = 160; // width of the map, in its own units
 const TICKS = 5; // columns or rows from one number to the next
 const MARKS = { // in a square of side 10
   learned: "M5 1.5 A3.5 3.5 0 0 1 5 8.5 A3.5 3.5 0 0 1 5 1.5 Z",
@@ -30,14 +30,14 @@ const colourOf = (score) => {
   return `color-mix(in srgb, ${VIRIDIS[low + 1]} ${100 * (at - low)}%, ${VIRIDIS[low]})`;
 };
 
-// The window, of first and last frame, whose ends are nearest to those wanted.
+// The window, as first and last frame, whose ends are nearest to the wanted ones.
 const nearest = (windows, [first, last]) => {
   const distances = windows.map(([a, b]) => Math.abs(a - first) + Math.abs(b - last));
   return windows[distances.indexOf(Math.min(...distances))];
 };
 
-// `nodes` are to be put into the page. `choose` is called with the window that is pressed, or the
-// nearest that has a score; `marked` names the marks that the legend explains.
+// The caller puts `nodes` into the page. `choose` is called with the pressed window, or the nearest
+// one with a score; `marked` names the marks that the legend explains.
 class Landscape {
   constructor(windows, scores, marked, choose) {
     this.windows = windows.filter((_, n) => scores[n] !== null);
@@ -93,7 +93,7 @@ class Landscape {
       pick(this.lasts, 1 - (event.clientY - top) / height)]);
   }
 
-  // Puts a mark on the square nearest to a window, or, for null, takes it away.
+  // Puts a mark on the square nearest to a window, or removes it for null.
   mark(name, window) {
     this.marks[name].setAttribute("visibility", window ? "visible" : "hidden");
     if (!window) return;

@@ -1,7 +1,7 @@
-// A mask, bar by bar, and under it a rail on which its two ends are dragged.
+// A mask, bar by bar, and under it a rail on which the reader drags its two ends.
 
-const STEP = 0.1; // by which keys change a mask's value
-const FINEST = 0.05; // what a drag sets it to a multiple of
+const STEP = 0.1; // change of a mask's value per key press
+const FINEST = 0.05; // a drag rounds the value to multiples of this
 
 const MASK_LINE_STYLE = `
   .line { position: relative; margin: .6rem 1.25rem 0; touch-action: pan-y; user-select: none;
@@ -28,11 +28,11 @@ const MASK_LINE_STYLE = `
   @container (max-width: 40rem) { .line { margin-inline: 1.4rem; } }
   @container (max-width: 30rem) { .shows { font-size: .5625rem; } .many { display: none; } }`;
 
-// The mask that perturbs a window, of first and last frame.
+// The mask that perturbs a window, given by its first and last frame.
 const maskOf = ([first, last], length) =>
   Array.from({ length }, (_, t) => Number(first <= t && t <= last));
 
-// The window from the first to the last perturbed frame; without any, the frame of greatest value.
+// The window from the first to the last perturbed frame; without any, the frame of highest value.
 const windowOf = (mask) => {
   const on = mask.flatMap((value, t) => (value > 0.5 ? [t] : []));
   return on.length ? [on[0], on.at(-1)] : Array(2).fill(mask.indexOf(Math.max(...mask)));
@@ -40,7 +40,7 @@ const windowOf = (mask) => {
 
 const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
 
-// What a key does, by its name.
+// The action of each key, by its name.
 const onKeys = (element, keys) =>
   element.addEventListener("keydown", (event) => {
     if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -49,9 +49,9 @@ const onKeys = (element, keys) =>
     event.stopPropagation();
   });
 
-// What the reader does is told to `moved`, with the window dragged to and the end in hand (null for
-// both); to `stepped`, with an end, a direction and whether it goes as far as it can; and, where
-// values between 0 and 1 can be set, to `painted`, with a frame and its value.
+// It calls `moved` with the new window and the end being dragged (null for both); `stepped` with an
+// end, a direction and whether to go as far as possible; and, if values between 0 and 1 can be set,
+// `painted` with a frame and its value.
 class MaskLine {
   #mask;
   #frame = 0;
@@ -103,7 +103,7 @@ class MaskLine {
     let drag = null;
     this.element.addEventListener("pointerdown", (event) => {
       if (event.button) return;
-      event.preventDefault(); // or the focus set here is taken away again
+      event.preventDefault(); // otherwise the focus set here is lost again
       this.element.setPointerCapture(event.pointerId);
       const [first, last] = windowOf(this.#mask);
       const x = at(event);
@@ -138,7 +138,7 @@ class MaskLine {
     }
   }
 
-  // Marks the frame that is shown.
+  // Marks the current frame.
   set frame(t) {
     this.#frame = t;
     this.here.setAttribute("x", t * CELL.width);
@@ -148,7 +148,7 @@ class MaskLine {
     this.bars.setAttribute("aria-valuetext", `frame ${t + 1}: ${value.toFixed(2)}`);
   }
 
-  // Shows a mask, and under each frame the number of the one shown then.
+  // Shows a mask, and under each frame the number of the frame displayed then.
   show(mask, shown) {
     this.#mask = mask;
     const [first, last] = windowOf(mask);

@@ -1,5 +1,5 @@
-// What the player and the scrubber share. Their modules begin with this text: a widget's module is
-// one file, so that it cannot import another.
+// Code shared by the player and the scrubber. Their modules begin with this text: a widget's module
+// is one file and cannot import another.
 
 const SVG = "http://www.w3.org/2000/svg";
 const CELL = { width: 10, height: 16, base: 4 }; // of a mask line, in its own units
@@ -53,7 +53,7 @@ const hatch = () =>
     { id: "hatch", width: 3, height: 3, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
     make("line", { x1: 0, y1: 0, x2: 0, y2: 3, stroke: "#fff", "stroke-width": 1.6, opacity: 0.75 })));
 
-// The bar of one frame: tall and hatched when perturbed, low and plain when untouched.
+// The bar of one frame: tall and hatched if perturbed, low and plain if not.
 const bar = (value, x) => {
   const height = CELL.base + (CELL.height - CELL.base) * value;
   const box = { x: x + 0.4, y: CELL.height - height, width: CELL.width - 0.8, height };
@@ -61,7 +61,7 @@ const bar = (value, x) => {
   return [make("rect", { ...box, class: "perturbed" }), make("rect", { ...box, class: "hatch" })];
 };
 
-// The bars of a mask, each before its ground.
+// The bars of a mask, each in front of its background.
 const bars = (mask) =>
   mask.flatMap((value, t) => [
     make("rect", { class: "back", x: t * CELL.width + 0.4, y: 0, width: CELL.width - 0.8,
@@ -115,7 +115,7 @@ class Clock {
     const tick = (now) => {
       this.#id = requestAnimationFrame(tick);
       if (now < due) return;
-      due = Math.max(due + this.interval(), now); // after a stall go on, do not catch up
+      due = Math.max(due + this.interval(), now); // after a stall, continue without catching up
       this.step();
     };
     this.stop();
@@ -128,9 +128,9 @@ class Clock {
   }
 }
 
-// Which frame is shown, by playing or by hand. `controls` is the element to do it with. Told are:
-// `position`, which names frame t; `moved`, called when the frame is set; `toggled`, called when
-// playing has begun or ended.
+// The current frame, set by playing or by hand. `controls` is the element with the buttons. Callers
+// pass: `position`, which names frame t; `moved`, called when the frame is set; `toggled`, called
+// when playing starts or ends.
 class Playback {
   #frame = 0;
   #once = false;

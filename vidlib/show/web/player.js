@@ -1,7 +1,7 @@
 // <temporal-mask-player>: draws one sprite sheet, frame by frame, on a grid of canvases.
 //
-// Everything it shows stands in its attribute `data-figure`, a JSON object made by
-// vidlib.show.player. Properties: `frame` (0-based, get and set; also an attribute), `playing`
+// Its attribute `data-figure`, a JSON object made by vidlib.show.player, holds all that it shows.
+// Properties: `frame` (0-based, get and set; also an attribute), `playing`
 // (also an attribute), `play()`, `pause()`. The attribute `ready` appears with the first frame.
 
 const FOOT = 4; // under a mask line, for the mark of the current frame
@@ -28,7 +28,7 @@ class TemporalMaskPlayer extends HTMLElement {
   #figure = null;
   #sheet = new Image();
   #views = []; // {context, tiles} of every canvas
-  #markers = []; // what marks the current frame in every mask line
+  #markers = []; // the mark of the current frame in every mask line
   #playback = null;
   #observer = null;
 
@@ -57,7 +57,7 @@ class TemporalMaskPlayer extends HTMLElement {
   #build() {
     this.#figure = JSON.parse(this.dataset.figure);
     const figure = this.#figure;
-    this.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab: our keys are ours
+    this.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves our keys alone
     const root = this.attachShadow({ mode: "open" });
     this.#playback = new Playback(figure.frames, figure.fps, {
       position: (t) => this.#position(t),

@@ -1,21 +1,21 @@
 // A temporal mask to scrub: a clip, perturbed and playing; the mask's two ends; the network's score;
 // and the scores of all windows.
 //
-// `render({ model, el })` draws, by anywidget's convention, what the model says and tells it what
-// the reader chooses. In JupyterLab a kernel answers (vidlib.show.scrubber), in a static page
-// `Tables` does. The model's attributes:
-//   network, perturbation, mask   what is asked: the number of one of figure.networks, a name, and
-//                                 a value in [0, 1] for each frame
-//   answer     {perturbation, mask, score, rows, note}: what was asked, the score, the (T, T) weights
-//              by which each frame shown is mixed from the clip's, and words to be added
-//   landscape  {scores, best}: of figure.windows (null where not tried) and the number of the best
-//              window; empty where none is known
-//   figure     all that stays: as made by vidlib.show.scrubber_figure
-//   live, busy whether a kernel answers; what it is doing in the background, "" for nothing
-// Messages to the kernel are {do: "learn"} and {do: "search"}; the first is answered by {path}, masks
-// to be shown one after another, of which the last is chosen.
+// `render({ model, el })`, by anywidget's convention, draws the model's state and sets the reader's
+// choices. In JupyterLab a kernel answers (vidlib.show.scrubber), in a static page `Tables` does.
+// The model's attributes:
+//   network, perturbation, mask   the question: the number of one of figure.networks, a name, and a
+//                                 value in [0, 1] for each frame
+//   answer     {perturbation, mask, score, rows, note}: the question, the score, the (T, T) weights
+//              that mix each displayed frame from the clip's, and a note to show
+//   landscape  {scores, best}: scores of figure.windows (null where not tried) and the number of the
+//              best window; empty if unknown
+//   figure     all that does not change: as made by vidlib.show.scrubber_figure
+//   live, busy whether a kernel answers; its task in the background, "" for none
+// Messages to the kernel are {do: "learn"} and {do: "search"}; it answers the first by {path}, masks
+// to show one after another; the last one stays.
 
-const ANIMATION = 2000; // milliseconds in which a mask's learning is shown
+const ANIMATION = 2000; // milliseconds that a mask's learning is shown
 
 const STYLE = `${SHARED_STYLE}${MASK_LINE_STYLE}${LANDSCAPE_STYLE}
   :host { --accent: #2f6ea8; }
@@ -59,15 +59,15 @@ class View {
   #observer;
   #sheet = new Image();
   #playback;
-  #wanted = true; // that it plays when something is changed; not once the reader has paused it
-  #animation = null; // a clock; its `mask` is shown in place of the model's
+  #wanted = true; // play after a change, unless the reader has paused it
+  #animation = null; // a clock; its `mask` is shown instead of the model's
   #line;
   #landscape = null;
   #parts;
 
   constructor(model, el) {
     this.#model = model;
-    const host = make("div", { "data-lm-suppress-shortcuts": "true" }); // JupyterLab: our keys are ours
+    const host = make("div", { "data-lm-suppress-shortcuts": "true" }); // JupyterLab leaves our keys alone
     this.#root = host.attachShadow({ mode: "open" });
     el.replaceChildren(host);
     this.#events = {
@@ -105,7 +105,7 @@ class View {
   get #mask() { return this.#animation?.mask ?? this.#model.get("mask"); }
   get #live() { return Boolean(this.#model.get("live")); }
 
-  // Windows that can be chosen: with a kernel any, without it those whose score is known.
+  // Windows that the reader can choose: all with a kernel, otherwise those with a known score.
   get #windows() {
     const { scores } = this.#model.get("landscape");
     return this.#figure.windows.filter((_, n) => this.#live || scores[n] !== null);
@@ -116,14 +116,14 @@ class View {
     return best === undefined ? null : maskOf(this.#figure.windows[best], this.#figure.frames);
   }
 
-  // The learned mask, where there can be an answer for it.
+  // The learned mask, if there can be an answer for it.
   get #learned() {
     const { learned } = this.#network;
     const known = this.#live || this.#model.get("perturbation") in (learned?.answers ?? {});
     return learned && known ? learned.mask : null;
   }
 
-  // Which of the clip's frames each frame shows, or shows most of.
+  // The clip's frame that each frame shows, or shows most of.
   get #shown() {
     const { rows = [] } = this.#model.get("answer");
     return rows.map((row) => row.indexOf(Math.max(...row)));
@@ -137,21 +137,21 @@ class View {
     if (this.#wanted && !lessMotion()) this.#playback.play();
   }
 
-  // Who looks at a learned mask goes on to the other network's.
+  // A reader who looks at a learned mask then sees the other network's.
   #chooseNetwork(network) {
     const { learned } = this.#figure.networks[network];
     const mask = same(this.#mask, this.#learned) && learned ? learned.mask : this.#mask;
     this.#choose({ network, mask });
   }
 
-  // Where nothing plays, the frame at the end that has been moved is shown.
+  // If nothing plays, the frame at the moved end is shown.
   #chooseWindow(window, end = null) {
     this.#choose({ mask: maskOf(window, this.#figure.frames) });
     if (end !== null && !this.#playback.playing) this.#playback.frame = windowOf(this.#mask)[end];
   }
 
-  // Moves the first (0) or last (1) frame of the window to the next one that can be chosen in a
-  // direction, or to the farthest.
+  // Moves the first (0) or last (1) frame of the window in a direction, to the next frame that can
+  // be chosen or to the farthest.
   #step(end, direction, far = false) {
     const windows = this.#windows;
     const here = nearest(windows, windowOf(this.#mask));
@@ -258,7 +258,7 @@ class View {
     this.#parts.landscape.replaceChildren(title, ...this.#landscape.nodes);
   }
 
-  // Shows what the model says now.
+  // Shows the model's current state.
   #refresh() {
     const parts = this.#parts;
     const mask = this.#mask;
@@ -360,7 +360,7 @@ const render = ({ model, el }) => {
   return () => view.end();
 };
 
-// A figure of a static page, by its attribute `data-figure`.
+// A figure in a static page; its attribute `data-figure` holds the data.
 class TemporalMaskScrubber extends HTMLElement {
   #end = null;
 

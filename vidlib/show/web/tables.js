@@ -1,6 +1,6 @@
-// What stands for a kernel in a static page: a model, by anywidget's convention, that answers out of
-// the figure's tables for some windows and, under some perturbations, for the learned mask. A mask
-// that it has no answer for becomes the nearest window.
+// Replaces a kernel in a static page: a model, by anywidget's convention, that answers from the
+// figure's tables for some windows and, under some perturbations, for the learned mask. A mask
+// without an answer becomes the nearest window.
 
 const same = (a, b) => a.length === b?.length && a.every((value, t) => value === b[t]);
 
@@ -53,7 +53,7 @@ class Tables {
       rows: order.map((shown) => maskOf([shown, shown], figure.frames)) });
   }
 
-  // Some rows of a table of bytes, in base64, that has a column for each frame.
+  // Some rows of a table of bytes, in base64, with a column per frame.
   #rows(table, first, count) {
     const { frames } = this.#state.figure;
     const bytes = Array.from(atob(table), (character) => character.charCodeAt(0));
