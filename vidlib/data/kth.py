@@ -91,6 +91,11 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
         if video not in files:
             problems.add("listed videos absent", str(root / f"{video}_uncomp.avi"))
             continue
+        try:
+            frames = promised_frames(files[video])
+        except VideoError as error:
+            problems.add("videos that cannot be opened", str(error))
+            continue
         row = {
             "path": str(files[video]),
             "label": ACTIONS.index(action),
@@ -99,11 +104,6 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
             "group": int(subject),
             "scenario": scenario,
         }
-        try:
-            frames = promised_frames(files[video])
-        except VideoError as error:
-            problems.add("videos that cannot be opened", str(error))
-            continue
         for k, (first, last) in enumerate(re.findall(r"(\d+)\s*-\s*(\d+)", ranges), 1):
             start, stop, clip_id = int(first) - 1, int(last), f"{video}_{k}"
             place = f"{clip_id}: frames {first} to {last} of a video of {frames or '?'}"

@@ -92,16 +92,14 @@ def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
             row = _row(entry, split, labels)
             if isinstance(row, str):
                 problems.add(row, f"{path.name}, entry {number}: {str(entry)[:80]}")
-                continue
-            file = f"{row['clip_id']}.webm"
-            if file in seen:
+            elif (file := f"{row['clip_id']}.webm") in seen:
                 problems.add("ids listed twice", f"{row['clip_id']} in {path.name}")
-                continue
-            seen.add(file)
-            if file in files:
+            elif file in files:
                 rows.append({**row, "path": str(root / VIDEOS / file)})
+                seen.add(file)
             else:
                 problems.add("listed videos absent", str(root / VIDEOS / file))
+                seen.add(file)
     for file in sorted(files - seen):
         problems.add("videos that no list names", str(root / VIDEOS / file))
     return problems.settle(rows, strict)
