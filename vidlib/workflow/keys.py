@@ -6,9 +6,9 @@ otherwise it is made again. Stages, pages and the book follow this one rule, and
 the command line and Snakemake.
 
 Code counts by module: a result's entry modules and every module of vidlib that they import, at any
-depth. Comments, layout and docstrings do not count. A script in the folder `web` beside a module
-counts if the module names it. A package's `__init__` holds re-exports only and does not count: a
-name imported from a package stands for the module that defines it.
+depth. Comments, layout and docstrings do not count. A file in the folders `web` and `tables` beside
+a module counts if the module names it. A package's `__init__` holds re-exports only and does not
+count: a name imported from a package stands for the module that defines it.
 """
 
 import ast
@@ -81,7 +81,7 @@ class Code:
             else:
                 tree = _meaning(path)
                 hashes = {module: sha256(ast.dump(tree))}
-                for file in _named_scripts(tree, path.with_name("web")):
+                for file in _named_files(tree, path.parent):
                     hashes[str(file.relative_to(self.root))] = _file_hash(file)
                 self._read[module] = hashes, self._imports(tree)
         return self._read[module]
@@ -127,12 +127,11 @@ def _meaning(path: Path) -> ast.Module:
     return tree
 
 
-def _named_scripts(tree: ast.Module, web: Path) -> list[Path]:
-    """Return the scripts of a folder that code names, such as "player.js"."""
-    if not web.is_dir():
-        return []
+def _named_files(tree: ast.Module, folder: Path) -> list[Path]:
+    """Return the scripts and tables beside a module that its code names, such as "player.js"."""
     strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
-    return [path for path in sorted(web.iterdir()) if path.name in strings]
+    there = (path for kind in ("web", "tables") for path in folder.glob(f"{kind}/*"))
+    return sorted(path for path in there if path.name in strings)
 
 
 def sha256(text: str) -> str:
