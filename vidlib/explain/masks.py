@@ -21,8 +21,7 @@ from vidlib.explain.windows import Windows
 
 PROCEDURES = ("corrected", "paper")
 START_LOGIT = 5.0  # of frames inside the start window; outside it is the negative
-PATIENCE = 20  # a clip is done if in so many steps its least loss falls by less than
-LEAST_FALL = 1e-4
+PATIENCE, LEAST_FALL = 20, 1e-4  # a clip is done if 20 steps lower its least loss by less than 1e-4
 # `find_masks`: few but large steps, from logits at which the sigmoid still has a slope.
 POLISH_STEPS, POLISH_LR, POLISH_LOGIT = 30, 0.5, 3.0
 

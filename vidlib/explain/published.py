@@ -36,7 +36,7 @@ def start_masks(
         window = torch.zeros_like(start)
         window[:, edge:-edge] = 1
         start[shrinking] = window[0]
-        # If freezing does not change a clip, 0 / 0 is not less: its window goes on shrinking.
+        # If freezing does not change a clip, 0 / 0 is not less: its window keeps shrinking.
         shrinking &= ~((original - score(window)) / drop < START_SHARE).cpu()
     return start
 
