@@ -396,7 +396,7 @@ def test_what_is_found_for_another_question_is_not_shown(live, monkeypatch):
 
     live._run(meanwhile, live._question)
     assert sent == []
-    live._run(lambda: found, live._show_path, live._question)
+    live._run(lambda: found, live._question)
     assert len(sent) == 1
 
 

@@ -83,7 +83,7 @@ def scrubber_figure(
 
     >>> scores = np.array([[0.9, 0.2], [np.nan, 0.7]])
     >>> answers = [Answers("I3D", "Boxing", 0.9, {"freeze": scores})]
-    >>> scrubber_figure(np.zeros((2, 8, 8, 3), np.uint8), answers, caption="A clip.").text[-48:]
+    >>> scrubber_figure(np.zeros((2, 8, 8, 3), np.uint8), answers, caption="A clip.").text[-51:]
     'clip, 0.200 with frames 1 to 2 perturbed by freeze.'
     """
     sprites.check_clip("frames", frames)
