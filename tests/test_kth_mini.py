@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from vidlib.data import decode_sequences, promised_frames, read_kth, sample_frames, write_avi
 from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
 from vidlib.rendered.kth.body import GAITS, GROUND, JOINTS, SIDES, THICKNESS, subject
-from vidlib.rendered.kth.draw import PARTS, draw_film, place
+from vidlib.rendered.kth.draw import PARTS, draw_film
 from vidlib.rendered.kth.film import film, in_view
 from vidlib.rendered.kth.observer import observe, postures
+from vidlib.rendered.kth.place import place
 from vidlib.rendered.kth.render import plan, render_kth_mini
 from vidlib.rendered.truth import Truth
 

@@ -10,8 +10,9 @@ from vidlib.data.video import VideoError, promised_frames, write_avi
 from vidlib.files import aside, write_text
 from vidlib.rendered.files import check_counts, make_folders, render_all
 from vidlib.rendered.kth.body import subject
-from vidlib.rendered.kth.draw import PARTS, draw_film, place
+from vidlib.rendered.kth.draw import PARTS, draw_film
 from vidlib.rendered.kth.film import film
+from vidlib.rendered.kth.place import place
 from vidlib.rendered.truth import InstanceMasks, write_masks, write_truth
 
 SEQUENCES = 4  # in a video
