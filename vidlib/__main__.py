@@ -51,46 +51,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _status(runs: Runs) -> None:
-    for stage in runs.stages:
-        print(f"{'current' if runs.is_current(stage) else '-':8} {runs.path(stage)}")
-
-
-def _plan(runs: Runs, seeds: int) -> None:
-    build = ROOT / "_build" / runs.dataset / runs.name
-    jobs = extended_jobs(runs, seeds) if seeds else book_jobs(runs, build)
-    print(plan(jobs, os.cpu_count() or 1))
-
-
-def _collect(runs: Runs, seeds: int, key: str) -> None:
-    studies = [runs.with_seed(seed) for seed in range(seeds)]
-    folder = RESULTS / runs.dataset / runs.name
-    collect(studies, SEEDED, key, folder)
-    print(folder)
-
-
-def _make(runs: Runs, stage: str) -> None:
-    warnings.simplefilter("always", DataWarning)  # even where others are silenced
-    study = Study(runs.dataset, runs.profile_name, runs.overrides, runs.runs, runs.data)
-    folder = study.ensure(stage)
-    if rank() == 0:
-        print(folder)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say; return the exit status."""
     options = _parser().parse_intermixed_args(arguments)
-    name = "-".join(options.stage)
+    name, seeds = "-".join(options.stage), options.seeds
     try:
         runs = Runs(options.dataset, options.profile, dict(options.settings))
         if name == "status":
-            _status(runs)
+            for stage in runs.stages:
+                print(f"{'current' if runs.is_current(stage) else '-':8} {runs.path(stage)}")
         elif name == "plan":
-            _plan(runs, options.seeds)
+            build = ROOT / "_build" / runs.dataset / runs.name
+            jobs = extended_jobs(runs, seeds) if seeds else book_jobs(runs, build)
+            print(plan(jobs, os.cpu_count() or 1))
         elif name == "collect":
-            _collect(runs, options.seeds, options.key)
+            folder = RESULTS / runs.dataset / runs.name
+            collect([runs.with_seed(seed) for seed in range(seeds)], SEEDED, options.key, folder)
+            print(folder)
         else:
-            _make(runs, name)
+            warnings.simplefilter("always", DataWarning)  # even where others are silenced
+            study = Study(runs.dataset, runs.profile_name, runs.overrides, runs.runs, runs.data)
+            made = study.ensure(name)
+            if rank() == 0:
+                print(made)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"vidlib: {error}", file=sys.stderr)
         return 2

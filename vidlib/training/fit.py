@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from vidlib import distributed
 from vidlib.data.clips import Clips, batch_loader
@@ -22,20 +22,6 @@ from vidlib.training.classifier import Classifier, Epochs
 from vidlib.training.recipe import Recipe, TrainingError
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-
-
-class _Shuffled(Sampler):
-    """A random order that depends on a number alone, however often it is asked for."""
-
-    def __init__(self, length: int, number: int):
-        self.length, self.number = length, number
-
-    def __iter__(self):
-        order = torch.Generator().manual_seed(self.number)
-        return iter(torch.randperm(self.length, generator=order).tolist())
-
-    def __len__(self) -> int:
-        return self.length
 
 
 class _Batches(L.LightningDataModule):
@@ -60,8 +46,9 @@ class _Batches(L.LightningDataModule):
         return batch_loader(clips, self.recipe.batch_size, share=share, workers=workers, **options)
 
     def train_dataloader(self) -> DataLoader:
-        number = 1000 * self.recipe.seed + self.trainer.current_epoch
-        return self._loader(self.train, order=_Shuffled(len(self.train), number), drop_last=True)
+        epoch = torch.Generator().manual_seed(1000 * self.recipe.seed + self.trainer.current_epoch)
+        order = torch.randperm(len(self.train), generator=epoch).tolist()
+        return self._loader(self.train, order=order, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.validation)

@@ -17,6 +17,7 @@ from vidlib.workflow.runs import Runs
 
 RESULTS = ROOT / "results"
 MOST_BYTES = 20_000_000  # of all results together: they are in git
+SHARED = ("modules", "options", "versions", "machine", "device")  # by runs of a stage
 PER_RUN = ("key", "data", "seconds", "threads", "processes", "peak_bytes", "disk_bytes", "finished")
 
 
@@ -27,36 +28,24 @@ def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> N
     folder of all results. Raises FileNotFoundError if a stage has not been made, ValueError if the
     tables would be larger than `MOST_BYTES`.
     """
+    seeds = [one.profile.train_seed for one in studies]
     told: dict[str, dict] = {}
-    tables: dict[Path, pd.DataFrame] = {}
-    for stage in _with_upstream(studies[0], stages):
-        records = {one.profile.train_seed: one.record(stage) for one in studies}
-        first = next(iter(records.values()))
-        told[stage] = {
-            name: first[name] for name in ("modules", "options", "versions", "machine", "device")
-        }
-        told[stage]["parameters"] = _unseeded(first["parameters"])
-        told[stage]["runs"] = [
-            {"train_seed": seed, **{name: record[name] for name in PER_RUN}}
-            for seed, record in records.items()
-        ]
-        if stage not in stages:
-            continue
-        for path in sorted(studies[0].path(stage).glob("*.parquet")):
-            tables[Path(stage) / path.name] = pd.concat(
-                [
-                    pd.read_parquet(one.path(stage) / path.name).assign(
-                        train_seed=one.profile.train_seed
-                    )
-                    for one in studies
-                ],
-                ignore_index=True,
-            )
     aside = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
-    for path, table in tables.items():
-        (aside / path.parent).mkdir(parents=True, exist_ok=True)
-        write_table(aside / path, table)
+    for stage in _with_upstream(studies[0], stages):
+        records = [one.record(stage) for one in studies]
+        told[stage] = {name: records[0][name] for name in SHARED}
+        told[stage]["parameters"] = _unseeded(records[0]["parameters"])
+        told[stage]["runs"] = [
+            {"train_seed": seed, **{name: record[name] for name in PER_RUN}}
+            for seed, record in zip(seeds, records, strict=True)
+        ]
+        tables = studies[0].path(stage).glob("*.parquet") if stage in stages else ()
+        for name in sorted(path.name for path in tables):
+            (aside / stage).mkdir(parents=True, exist_ok=True)
+            parts = [pd.read_parquet(one.path(stage) / name) for one in studies]
+            table = pd.concat(parts, keys=seeds, names=["train_seed"]).reset_index("train_seed")
+            write_table(aside / stage / name, table.reset_index(drop=True))
     others = (p for p in folder.parent.parent.rglob("*.parquet") if folder not in p.parents)
     if (size := sum(path.stat().st_size for path in others)) > MOST_BYTES:
         shutil.rmtree(aside)
@@ -68,7 +57,7 @@ def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> N
         "key": key,
         "dataset": studies[0].dataset,
         "profile": studies[0].with_seed(0).name,
-        "train_seeds": [one.profile.train_seed for one in studies],
+        "train_seeds": seeds,
         "stages": told,
     }
     write_text(aside / "provenance.json", json.dumps(record, indent=1))
