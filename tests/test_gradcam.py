@@ -674,9 +674,7 @@ def test_bad_arguments_say_what_to_do():
         ValueError, match="reshape is 'tokens': give a function of the layer's output"
     ):
         grad_cam(net, clips, reshape="tokens")
-    with pytest.raises(
-        ValueError, match="the maps of clip 1 are not finite: check its values"
-    ):
+    with pytest.raises(ValueError, match="the maps of clip 1 are not finite: check its values"):
         grad_cam(net, torch.cat([clips, clips / 0]))
 
 

@@ -3,8 +3,10 @@
 import pytest
 
 from vidlib.datasets import DATASETS
-from vidlib.profiles import PROFILES, QUICK, overridden, resolve_profile
+from vidlib.profiles import PROFILES, Profile, overridden, resolve_profile
 from vidlib.study import open_study
+
+QUICK = Profile()
 
 
 def test_overrides_are_typed_and_leave_the_profile_alone():

@@ -8,13 +8,15 @@ from conftest import ROOT
 
 from vidlib.models.narrow import parameters
 from vidlib.models.store import build_network
-from vidlib.profiles import PROFILES, QUICK
+from vidlib.profiles import PROFILES, Profile
 from vidlib.study import open_study
 from vidlib.variants import STUDIED, VARIANTS
 from vidlib.workflow.graph import stages_of
 from vidlib.workflow.runs import Runs
 
 SMALL = {"train_clips": 1, "validation_clips": 1, "clstm_epochs": 1, "gate_batch_size": 2}
+
+QUICK = Profile()
 
 
 def built(name, profile, original="something"):

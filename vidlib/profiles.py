@@ -1,10 +1,16 @@
-"""Profiles: every setting of the study in one typed, frozen record; any field can be overridden."""
+"""Profiles: every setting of the study in one typed, frozen record; any field can be overridden.
+
+The record's defaults are the profile `quick`; `tables/profiles.yaml` has the others.
+"""
 
 import ast
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
 
 from vidlib import check
 
@@ -65,111 +71,6 @@ class Profile:
     train_seed: Seed = 0  # draws a network's weights, the order of its clips and dropout
 
 
-QUICK = Profile()
-# Hardly trained, but so that every network's answer depends on its clip.
-SMOKE = replace(
-    QUICK,
-    render_size=64,
-    train_clips=2,
-    validation_clips=2,
-    size=(32, 32),
-    i3d_width=0.1,
-    i3d_strides=(2, 2, 1, 1, 1),
-    i3d_epochs=8,
-    i3d_lr=0.01,
-    clstm_hidden=4,
-    clstm_epochs=4,
-    clstm_lr=0.02,
-    batch_size=2,
-    explained_clips=1,
-    searched_clips=2,
-    mask_method="corrected",  # the best mask of networks that know so little would be none
-    mask_iterations=8,
-    gate_epochs=1,
-    gate_batch_size=8,
-    cue_epochs=1,
-)
-FULL = replace(
-    QUICK,
-    render_size=224,
-    train_clips=200,
-    validation_clips=50,
-    size=(224, 224),
-    i3d_width=1.0,
-    i3d_strides=(2, 2, 2, 2, 2),
-    i3d_epochs=13,
-    clstm_hidden=32,
-    clstm_strides=(2, 2, 2),
-    clstm_epochs=30,
-    batch_size=16,
-    explained_clips=20,
-    searched_clips=64,
-    mask_iterations=300,
-)
-# The paper's Tables 3 and 4; learning rates and schedules, which they lack, as in its code.
-PAPER = replace(
-    FULL,
-    i3d_lr=8e-3,
-    i3d_optimizer="adam",
-    i3d_schedule="plateau",
-    i3d_weight_decay=0.0,
-    clstm_epochs=105,
-    clstm_lr=1e-3,
-    clstm_optimizer="sgd",
-    clstm_schedule="constant",
-    clstm_weight_decay=0.0,
-    validation_clips=150,
-    explained_clips=150,
-    mask_method="paper",
-    mask_lr=1e-3,
-)
-# What differs for KTH's periodic actions: more frames, oblong pictures, two layers, the temporal
-# strides as they were.
-KTH: dict[str, Any] = {
-    "frames": 32,
-    "i3d_temporal_strides": (2, 2, 2),
-    "i3d_dropout": 0.7,
-    "clstm_dropout": 0.5,
-    "mask_l1": 0.02,
-    "mask_tv": 0.04,
-}
-KTH_LARGE: dict[str, Any] = {"size": (120, 160), "clstm_strides": (2, 2), "i3d_epochs": 30}
-PROFILES = {
-    "smoke": {
-        "something": SMOKE,
-        "kth": replace(SMOKE, **KTH, size=(36, 48), clstm_strides=(2, 1), searched_clips=1),
-    },
-    "quick": {
-        "something": QUICK,
-        "kth": replace(
-            QUICK,
-            **KTH,
-            size=(60, 80),
-            train_clips=80,
-            validation_clips=36,
-            i3d_epochs=5,
-            clstm_strides=(4, 1),
-            clstm_epochs=5,
-            searched_clips=1,
-        ),
-    },
-    "full": {"something": FULL, "kth": replace(FULL, **KTH, **KTH_LARGE, clstm_epochs=21)},
-    "paper": {
-        "something": PAPER,
-        "kth": replace(
-            PAPER,
-            **KTH,
-            **KTH_LARGE,
-            validation_clips=144,
-            explained_clips=144,
-            i3d_weight_decay=5e-5,
-            clstm_epochs=21,
-            clstm_weight_decay=1e-4,
-        ),
-    },
-}
-
-
 def _checked(name: str, kind: Any, value: Any) -> Any:
     """Return the value as its field's type; raise ValueError where it is invalid."""
     if get_origin(kind) is Literal:
@@ -190,6 +91,37 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     return tuple(values)
 
 
+def _changed(profile: Profile, values: Mapping[str, object]) -> Profile:
+    """Return a profile with some fields changed, all names and values checked."""
+    kinds, checked = {f.name: f.type for f in fields(Profile)}, {}
+    for field, value in values.items():
+        check.one_of("parameter name", field, kinds)
+        checked[field] = _checked(field, kinds[field], value)
+    if len(size := checked.get("size", ())) == 1:
+        checked["size"] = 2 * size
+    changed = replace(profile, **checked)
+    if len(changed.size) != 2:
+        raise ValueError(f"size is {changed.size}: give height and width, or one number for both")
+    if changed.render_size % 2:
+        raise ValueError(f"render_size is {changed.render_size}: give an even number of pixels")
+    return changed
+
+
+def _read_profiles() -> dict[str, dict[str, Profile]]:
+    """Return all profiles by name and by the paper's data set that they are for."""
+    table = yaml.safe_load((TABLES / "profiles.yaml").read_text(encoding="utf-8"))
+    periodic, found = table.pop("kth"), {"quick": {"something": Profile()}}
+    for name, settings in table.items():
+        like, kth = settings.pop("like", "quick"), settings.pop("kth")
+        something = _changed(found[like]["something"], settings)
+        found[name] = {"something": something, "kth": _changed(something, {**periodic, **kth})}
+    return {name: found[name] for name in table}
+
+
+TABLES = Path(__file__).parent / "tables"
+PROFILES = _read_profiles()
+
+
 def resolve_profile(
     name: str, overrides: Mapping[str, object] | None = None, original: str = "something"
 ) -> Profile:
@@ -203,19 +135,7 @@ def resolve_profile(
     (40, 40)
     """
     check.one_of("profile", name, PROFILES)
-    kinds = {f.name: f.type for f in fields(Profile)}
-    checked = {}
-    for field, value in (overrides or {}).items():
-        check.one_of("parameter name", field, kinds)
-        checked[field] = _checked(field, kinds[field], value)
-    if len(size := checked.get("size", ())) == 1:
-        checked["size"] = 2 * size
-    profile = replace(PROFILES[name][original], **checked)
-    if len(profile.size) != 2:
-        raise ValueError(f"size is {profile.size}: give height and width, or one number for both")
-    if profile.render_size % 2:
-        raise ValueError(f"render_size is {profile.render_size}: give an even number of pixels")
-    return profile
+    return _changed(PROFILES[name][original], overrides or {})
 
 
 def overridden(name: str, profile: Profile, original: str = "something") -> dict[str, object]:
