@@ -1,9 +1,12 @@
 """The data sets by name: what reads each, and what renders and judges the rendered ones.
 
-Functions are named, not imported: a stage depends on the code of its own data set only.
+The table `tables/datasets.yaml` lists them. Functions are named there, not imported: a stage
+depends on the code of its own data set only.
 """
 
 from dataclasses import dataclass
+
+from vidlib.named import read_table
 
 
 @dataclass(frozen=True)
@@ -41,28 +44,4 @@ class DataSet:
         return bool(self.renderer)
 
 
-SOMETHING = "vidlib.data.something:read_something"
-KTH = "vidlib.data.kth:read_kth"
-CUES = ("vidlib.rendered.cues:render_cues", "vidlib.rendered.cues:observe")
-DATASETS = {
-    "something-mini": DataSet(
-        SOMETHING,
-        "vidlib.rendered.something.render:render_something_mini",
-        "vidlib.rendered.something.observer:observe",
-        classes=16,
-        mirrored=True,
-    ),
-    "kth-mini": DataSet(
-        KTH,
-        "vidlib.rendered.kth.render:render_kth_mini",
-        "vidlib.rendered.kth.observer:observe",
-        original="kth",
-        sized=False,
-        classes=6,
-        most=(256, 144),
-    ),
-    "cue-marker": DataSet(SOMETHING, *CUES, kind="cue-marker", classes=4),
-    "cue-order": DataSet(SOMETHING, *CUES, kind="cue-order", classes=2),
-    "something": DataSet(SOMETHING, how_to_get="vidlib.data.something:HOW_TO_GET"),
-    "kth": DataSet(KTH, original="kth", how_to_get="vidlib.data.kth:HOW_TO_GET"),
-}
+DATASETS = {name: DataSet(**entry) for name, entry in read_table("datasets.yaml").items()}

@@ -1,7 +1,28 @@
-"""Functions named as "module:name": a table of them imports none of them."""
+"""Tables, and functions named in them as "module:name": reading a table imports none of them."""
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TABLES = Path(__file__).parent / "tables"
+
+
+def read_table(name: str) -> dict[str, Any]:
+    """Return a YAML table of the folder `tables`, lists as tuples.
+
+    >>> read_table("datasets.yaml")["kth-mini"]["most"]
+    (256, 144)
+    """
+
+    def frozen(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: frozen(inner) for key, inner in value.items()}
+        return tuple(value) if isinstance(value, list) else value
+
+    return frozen(yaml.safe_load((TABLES / name).read_text(encoding="utf-8")))
 
 
 def module_of(function: str) -> str:

@@ -7,12 +7,10 @@ import ast
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import yaml
-
 from vidlib import check
+from vidlib.named import read_table
 
 # Numbers with their bounds, as `vidlib.check.number` takes them.
 Count = Annotated[int, {"least": 1}]
@@ -109,7 +107,7 @@ def _changed(profile: Profile, values: Mapping[str, object]) -> Profile:
 
 def _read_profiles() -> dict[str, dict[str, Profile]]:
     """Return all profiles by name and by the paper's data set that they are for."""
-    table = yaml.safe_load((TABLES / "profiles.yaml").read_text(encoding="utf-8"))
+    table = read_table("profiles.yaml")
     periodic, found = table.pop("kth"), {"quick": {"something": Profile()}}
     for name, settings in table.items():
         like, kth = settings.pop("like", "quick"), settings.pop("kth")
@@ -118,7 +116,6 @@ def _read_profiles() -> dict[str, dict[str, Profile]]:
     return {name: found[name] for name in table}
 
 
-TABLES = Path(__file__).parent / "tables"
 PROFILES = _read_profiles()
 
 

@@ -27,18 +27,11 @@ def learning_curves(history: pd.DataFrame, title: str) -> Chart:
     """
     fig = panels(("loss (nats)", "accuracy"))
     for colour, split in zip(COLOURS, ("train", "validation"), strict=False):
+        line = {"color": colour, "dash": "solid" if split == "train" else "dot"}
         for column, what in enumerate(("loss", "accuracy"), 1):
-            fig.add_scatter(
-                x=history["epoch"] + 1,
-                y=history[f"{split}_{what}"],
-                name=split,
-                legendgroup=split,
-                showlegend=column == 1,
-                mode="lines+markers",
-                line={"color": colour, "dash": "solid" if split == "train" else "dot"},
-                row=1,
-                col=column,
-            )
+            curve = {"x": history["epoch"] + 1, "y": history[f"{split}_{what}"], "line": line}
+            legend = {"name": split, "legendgroup": split, "showlegend": column == 1}
+            fig.add_scatter(**curve, **legend, mode="lines+markers", row=1, col=column)
     fig.update_xaxes(title_text="epoch")
     fig.update_yaxes(range=[0, 1], row=1, col=2)
     last = history.iloc[-1]
@@ -93,14 +86,8 @@ def class_drops_chart(drops: pd.DataFrame, title: str) -> Chart:
     )  # fmt: skip
     for way, symbol in (("forward", "circle"), ("reversed", "diamond")):
         ends = whiskers(shown[way], shown[f"{way}_low"], shown[f"{way}_high"])
-        fig.add_scatter(
-            name=way,
-            x=shown[way],
-            y=names,
-            mode="markers",
-            marker={"size": 9, "symbol": symbol},
-            error_x={**ends, "thickness": 1},
-        )
+        dots = {"mode": "markers", "marker": {"size": 9, "symbol": symbol}}
+        fig.add_scatter(name=way, x=shown[way], y=names, **dots, error_x={**ends, "thickness": 1})
     fig.update_xaxes(title_text="F1", range=[-0.03, 1.03])
     fig.update_yaxes(autorange="reversed")
     fig.update_layout(height=140 + 24 * len(shown))
@@ -127,18 +114,11 @@ def confusion(guesses: pd.DataFrame, names: dict[int, str], title: str) -> Chart
     fig = panels(("forward", "frames reversed"), shared_yaxes=True, horizontal_spacing=0.03)
     for column, direction in enumerate(("forward", "reversed"), 1):
         counts = pd.crosstab(guesses["label"], guesses[direction], normalize="index")
-        fig.add_heatmap(
-            z=counts.reindex(index=labels, columns=labels, fill_value=0).to_numpy(),
-            x=axis,
-            y=axis,
-            zmin=0,
-            zmax=1,
-            colorscale="Blues",
-            showscale=column == 2,
-            hovertemplate="%{y}<br>taken for %{x}<br>%{z:.0%}<extra></extra>",
-            row=1,
-            col=column,
-        )
+        shares = counts.reindex(index=labels, columns=labels, fill_value=0).to_numpy()
+        cells = {"z": shares, "x": axis, "y": axis, "zmin": 0, "zmax": 1, "colorscale": "Blues"}
+        hover = "%{y}<br>taken for %{x}<br>%{z:.0%}<extra></extra>"
+        last = column == 2
+        fig.add_heatmap(**cells, showscale=last, hovertemplate=hover, row=1, col=column)
     fig.update_yaxes(autorange="reversed")
     fig.update_xaxes(tickangle=-60)
     fig.update_layout(height=640)
@@ -185,13 +165,9 @@ def distinct_chart(tables: dict[str, pd.DataFrame]) -> Chart:
     fig = go.Figure()
     said = []
     for title, table in tables.items():
-        fig.add_scatter(
-            name=title,
-            x=table["frames"],
-            y=table["top1"],
-            mode="lines+markers",
-            error_y=whiskers(table["top1"], table["top1_low"], table["top1_high"]),
-        )
+        ends = whiskers(table["top1"], table["top1_low"], table["top1_high"])
+        line = {"x": table["frames"], "y": table["top1"], "mode": "lines+markers"}
+        fig.add_scatter(name=title, **line, error_y=ends)
         counts = [f"{row.frames}: {row.top1:.0%}" for row in table.itertuples()]
         said.append(f"{title}, {', '.join(counts)}")
     chance = table["chance"].iloc[0]
@@ -240,14 +216,10 @@ def shares_chart(table: pd.DataFrame, *, x: str, by: str, axis: str, chance: flo
     places = {value: i for i, value in enumerate(table[x].unique())}
     for k, name in enumerate(groups):
         rows = table[table[by] == name]
-        fig.add_scatter(
-            name=name,
-            x=rows[x].map(places) + 0.2 * (k - (len(groups) - 1) / 2),  # groups beside each other
-            y=rows["share"],
-            mode="markers",
-            marker={"size": 9, "symbol": ["circle", "square", "diamond", "cross"][k % 4]},
-            error_y=whiskers(rows["share"], rows["low"], rows["high"]),
-        )
+        beside = rows[x].map(places) + 0.2 * (k - (len(groups) - 1) / 2)
+        mark = {"size": 9, "symbol": ["circle", "square", "diamond", "cross"][k % 4]}
+        at = {"x": beside, "y": rows["share"], "mode": "markers", "marker": mark}
+        fig.add_scatter(name=name, **at, error_y=whiskers(rows["share"], rows["low"], rows["high"]))
     by_chance = ""
     if chance is not None:
         fig.add_hline(y=chance, **DOTTED)

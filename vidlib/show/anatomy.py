@@ -22,17 +22,11 @@ def costs_chart(costs: pd.DataFrame, title: str) -> Chart:
     shapes = costs["output"].map(lambda shape: "×".join(map(str, shape)))
     columns = (("parameters", "{:,.0f} parameters"), ("gflop", "{:.3f} GFLOP"))
     for column, (what, form) in enumerate(columns, 1):
-        fig.add_bar(
-            x=costs[what] / max(costs[what].sum(), 1e-12),
-            y=costs["layer"] + "  " + shapes,
-            orientation="h",
-            marker_color=COLOURS[column - 1],
-            customdata=costs[what].map(form.format),
-            hovertemplate="%{y}: %{customdata}<extra></extra>",
-            showlegend=False,
-            row=1,
-            col=column,
-        )
+        share, words = costs[what] / max(costs[what].sum(), 1e-12), costs[what].map(form.format)
+        bars = {"x": share, "y": costs["layer"] + "  " + shapes, "customdata": words}
+        hover = {"hovertemplate": "%{y}: %{customdata}<extra></extra>", "orientation": "h"}
+        fig.add_bar(**bars, **hover, marker_color=COLOURS[column - 1], row=1, col=column)
+    fig.update_traces(showlegend=False)
     fig.update_yaxes(autorange="reversed", tickfont={"size": 11})
     fig.update_xaxes(tickformat=".0%", rangemode="tozero")
     fig.update_layout(height=120 + 22 * len(costs))
@@ -53,24 +47,16 @@ def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
     'Which frames each time step of C-LSTM depends on: lstm never looks ahead.'
     """
     fig = panels(reaches, horizontal_spacing=0.06)
+    scale = [[0, "rgba(128, 128, 128, 0.12)"], [1, COLOURS[0]]]
+    template = "step %{y} %{customdata} frame %{x}<extra></extra>"
     told = []
     for column, (name, reach) in enumerate(reaches.items(), 1):
         steps, frames = reach.shape
-        fig.add_heatmap(
-            z=reach.astype(int),
-            x=np.arange(1, frames + 1),
-            y=np.arange(1, steps + 1),
-            zmin=0,
-            zmax=1,
-            xgap=1,
-            ygap=1,
-            colorscale=[[0, "rgba(128, 128, 128, 0.12)"], [1, COLOURS[0]]],
-            showscale=False,
-            customdata=np.where(reach, "depends on", "does not depend on"),
-            hovertemplate="step %{y} %{customdata} frame %{x}<extra></extra>",
-            row=1,
-            col=column,
-        )
+        cells = {"z": reach.astype(int), "zmin": 0, "zmax": 1, "xgap": 1, "ygap": 1}
+        at = {"x": np.arange(1, frames + 1), "y": np.arange(1, steps + 1), "colorscale": scale}
+        words = np.where(reach, "depends on", "does not depend on")
+        hover = {"customdata": words, "hovertemplate": template}
+        fig.add_heatmap(**cells, **at, **hover, showscale=False, row=1, col=column)
         stride = 2 ** round(np.log2(frames / steps))  # frames per step
         ahead = any(reach[t, (t + 1) * stride :].any() for t in range(steps))
         told.append(f"{name} {'looks' if ahead else 'never looks'} ahead")

@@ -29,14 +29,8 @@ def learning_chart(path: np.ndarray, losses: np.ndarray, name: str) -> Chart:
     here = {"size": 12, "color": COLOURS[1]}
     fig.add_scatter(x=[0], y=losses[:1], mode="markers", marker=here, row=1, col=2)
     fig.update_traces(showlegend=False)
-    fig.frames = [
-        go.Frame(
-            name=str(step),
-            data=[go.Bar(y=path[step]), go.Scatter(x=[step], y=[losses[step]])],
-            traces=[0, 2],
-        )
-        for step in steps[shown]
-    ]
+    pictures = {s: [go.Bar(y=path[s]), go.Scatter(x=[s], y=[losses[s]])] for s in steps[shown]}
+    fig.frames = [go.Frame(name=str(s), data=data, traces=[0, 2]) for s, data in pictures.items()]
     at_once = {"mode": "immediate", "transition": {"duration": 0}}
     play = {"frame": {"duration": 100, "redraw": False}, "fromcurrent": True, **at_once}
     stop = {"frame": {"duration": 0, "redraw": False}, **at_once}
@@ -44,23 +38,12 @@ def learning_chart(path: np.ndarray, losses: np.ndarray, name: str) -> Chart:
     def control(label: str, frames: list | None, how: dict) -> dict:
         return {"label": label, "method": "animate", "args": [frames, how]}
 
-    buttons = {
-        "type": "buttons",
-        "direction": "left",
-        "x": 0,
-        "y": -0.22,
-        "xanchor": "left",
-        "yanchor": "top",
-        "showactive": False,
-        "buttons": [control("play", None, play), control("pause", [None], stop)],
-    }
-    slider = {
-        "x": 0.25,
-        "len": 0.75,
-        "y": -0.16,
-        "currentvalue": {"prefix": "step ", "xanchor": "right"},
-        "steps": [control(frame.name, [frame.name], stop) for frame in fig.frames],
-    }
+    both = [control("play", None, play), control("pause", [None], stop)]
+    place = {"x": 0, "y": -0.22, "xanchor": "left", "yanchor": "top", "direction": "left"}
+    buttons = {"type": "buttons", **place, "showactive": False, "buttons": both}
+    moments = [control(frame.name, [frame.name], stop) for frame in fig.frames]
+    now = {"prefix": "step ", "xanchor": "right"}
+    slider = {"x": 0.25, "len": 0.75, "y": -0.16, "currentvalue": now, "steps": moments}
     fig.update_layout(height=420, margin_b=110, updatemenus=[buttons], sliders=[slider])
     fig.update_layout(xaxis_title_text="frame", yaxis_range=[0, 1.02], xaxis2_title_text="step")
     alt = (
@@ -83,17 +66,10 @@ def landscape_chart(
     'heatmap'
     """
     firsts, lasts = (np.flatnonzero(~np.isnan(landscape).all(axis)) for axis in (1, 0))
-    fig = go.Figure()
-    fig.add_heatmap(
-        z=landscape[np.ix_(firsts, lasts)].T,
-        x=firsts + 1,
-        y=lasts + 1,
-        zmin=0,
-        zmax=1,
-        colorscale="Viridis",
-        colorbar={"title": "score"},
-        hovertemplate="frames %{x} to %{y}: %{z:.3f}<extra></extra>",
-    )
+    cells = {"z": landscape[np.ix_(firsts, lasts)].T, "x": firsts + 1, "y": lasts + 1}
+    colours = {"zmin": 0, "zmax": 1, "colorscale": "Viridis", "colorbar": {"title": "score"}}
+    hover = "frames %{x} to %{y}: %{z:.3f}<extra></extra>"
+    fig = go.Figure(go.Heatmap(**cells, **colours, hovertemplate=hover))
     first, last = np.unravel_index(np.nanargmin(landscape), landscape.shape)
     alt = (
         f"Score of a clip of {short(name)} by the stretch that {doing} acts on; it is least for "
@@ -145,16 +121,10 @@ def perturbations_chart(landscapes: dict[str, dict[str, np.ndarray]]) -> Chart:
     for column, (title, of_network) in enumerate(zip(titles, landscapes.values(), strict=True), 1):
         table = score_by_length(of_network)
         for i, (name, rows) in enumerate(table.groupby("perturbation", sort=False)):
-            fig.add_scatter(
-                x=rows["length"],
-                y=rows["score"],
-                name=name.replace("_", " "),
-                legendgroup=name,
-                showlegend=column == 1,
-                line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)]},
-                row=1,
-                col=column,
-            )
+            line = {"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)]}
+            curve = {"x": rows["length"], "y": rows["score"], "name": name.replace("_", " ")}
+            legend = {"legendgroup": name, "showlegend": column == 1}
+            fig.add_scatter(**curve, **legend, line=line, row=1, col=column)
             said.append(f"{title}, {name}: {rows['score'].iloc[-1]:.2f}")
     fig.update_xaxes(title_text="frames perturbed")
     fig.update_yaxes(title_text="score that remains", range=[0, 1], col=1)
@@ -178,15 +148,8 @@ def gaps_chart(gaps: pd.DataFrame) -> Chart:
     gaps = gaps[gaps["masks"] != "best window"]
     fig = go.Figure()
     for colour, (network, rows) in zip(COLOURS, gaps.groupby("network", sort=False), strict=False):
-        fig.add_box(
-            x=rows["above_best"],
-            y=rows["masks"],
-            name=network,
-            orientation="h",
-            boxpoints="all",
-            jitter=0.4,
-            marker_color=colour,
-        )
+        box = {"orientation": "h", "boxpoints": "all", "jitter": 0.4, "marker_color": colour}
+        fig.add_box(x=rows["above_best"], y=rows["masks"], name=network, **box)
     fig.add_vline(x=0, **DOTTED)
     fig.update_xaxes(title_text="loss above that of the best window")
     fig.update_yaxes(categoryorder="array", categoryarray=gaps["masks"].unique()[::-1])

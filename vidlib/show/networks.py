@@ -30,12 +30,8 @@ def bars_by_network(
         values = clips[clips["network"] == network]
         means = np.array([values[m].mean() for m in measures])
         ends = np.array([bootstrap_interval(values[m].to_numpy(), 0) for m in measures])
-        fig.add_bar(
-            name=network,
-            x=[m.replace("_", " ") for m in measures],
-            y=means,
-            error_y=whiskers(means, *ends.T),
-        )
+        names, bars = [m.replace("_", " ") for m in measures], whiskers(means, *ends.T)
+        fig.add_bar(name=network, x=names, y=means, error_y=bars)
         said += [f"{network}, {m}: {v:.2f}" for m, v in zip(measures, means, strict=True)]
     if reference is not None:
         fig.add_hline(y=reference, **DOTTED)
@@ -55,14 +51,9 @@ def difference_chart(differences: pd.DataFrame) -> Chart:
     """
     scale = differences["std"].where(differences["std"] > 0)
     centre, low, high = (differences[name] / scale for name in ("difference", "low", "high"))
-    fig = go.Figure()
-    fig.add_scatter(
-        x=centre,
-        y=differences["measure"].str.replace("_", " "),
-        mode="markers",
-        marker={"size": 10},
-        error_x=whiskers(centre, low, high),
-    )
+    names, dot = differences["measure"].str.replace("_", " "), {"size": 10}
+    bars = whiskers(centre, low, high)
+    fig = go.Figure(go.Scatter(x=centre, y=names, mode="markers", marker=dot, error_x=bars))
     fig.add_vline(x=0, **DOTTED)
     fig.update_xaxes(title_text="I3D minus C-LSTM, in standard deviations of the difference")
     fig.update_yaxes(autorange="reversed")
@@ -88,24 +79,13 @@ def seeds_chart(values: pd.DataFrame, axis: str) -> Chart:
     for colour, (network, title) in zip(COLOURS, TITLES.items(), strict=False):
         rows = values[values["network"] == network]
         means = rows.groupby("measure", sort=False)["value"].mean()
-        fig.add_scatter(
-            name=title,
-            x=rows["value"],
-            y=rows["measure"] + "<br>" + title,
-            mode="markers",
-            marker={"color": colour, "size": 9, "opacity": 0.6},
-            customdata=rows["train_seed"],
-            hovertemplate="seed %{customdata}: %{x:.3f}<extra></extra>",
-        )
-        line = {"width": 2, "color": colour}
-        fig.add_scatter(
-            x=means,
-            y=means.index + "<br>" + title,
-            mode="markers",
-            marker={"color": colour, "symbol": "line-ns", "size": 22, "line": line},
-            hovertemplate="mean %{x:.3f}<extra></extra>",
-            showlegend=False,
-        )
+        dot, line = {"color": colour, "size": 9, "opacity": 0.6}, {"width": 2, "color": colour}
+        bar = {"color": colour, "symbol": "line-ns", "size": 22, "line": line}
+        seeds, hover = rows["train_seed"], "seed %{customdata}: %{x:.3f}<extra></extra>"
+        at = {"x": rows["value"], "y": rows["measure"] + "<br>" + title, "mode": "markers"}
+        fig.add_scatter(**at, name=title, marker=dot, customdata=seeds, hovertemplate=hover)
+        at |= {"x": means, "y": means.index + "<br>" + title}
+        fig.add_scatter(**at, marker=bar, hovertemplate="mean %{x:.3f}<extra></extra>")
     measures = values["measure"].unique()
     order = [f"{m}<br>{title}" for m in measures for title in TITLES.values()]
     fig.update_yaxes(categoryorder="array", categoryarray=order[::-1])

@@ -136,26 +136,17 @@ def survival_chart(answers: dict[str, np.ndarray], label: int, names: dict[int, 
     thirds = [edge / 3 for edge in (0, 1, 1, 2, 2, 3)]
     colours = [colour for colour in SEEN.values() for _ in range(2)]
     bar = {"tickvals": [0, 1, 2], "ticktext": list(SEEN), "title": "then seen"}
+    scale = {"zmin": -0.5, "zmax": 2.5, "colorscale": list(zip(thirds, colours, strict=True))}
+    scale["colorbar"], hover = bar, "frames %{x} to %{y}: %{customdata}<extra></extra>"
     cross = {"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "black"}}
     for column, (name, table) in enumerate(answers.items(), 1):
         frames = np.arange(1, len(table) + 1)
         removes = removing(table, label)
         kind = np.where(~removes, 2.0, np.where(table == -1, 0.0, 1.0))
         kind[np.tril_indices(len(table), -1)] = np.nan
-        fig.add_heatmap(
-            z=kind.T,
-            x=frames,
-            y=frames,
-            customdata=np.vectorize(lambda k: said(names, int(k)))(table).T,
-            zmin=-0.5,
-            zmax=2.5,
-            colorscale=list(zip(thirds, colours, strict=True)),
-            colorbar=bar,
-            showscale=column == 1,
-            hovertemplate="frames %{x} to %{y}: %{customdata}<extra></extra>",
-            row=1,
-            col=column,
-        )
+        words = np.vectorize(lambda k: said(names, int(k)))(table).T
+        cells = {"z": kind.T, "x": frames, "y": frames, "customdata": words, "hovertemplate": hover}
+        fig.add_heatmap(**cells, **scale, showscale=column == 1, row=1, col=column)
         first, last = np.nonzero(minimal(removes))
         fig.add_scatter(
             x=first + 1, y=last + 1, mode="markers", marker=cross, showlegend=False,
