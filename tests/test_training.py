@@ -313,13 +313,13 @@ def test_a_split_without_a_readable_clip_says_so(tmp_path, split):
 
 def test_no_clips_to_judge_by_are_refused_before_any_work(tmp_path):
     nothing = toy_clips().subset(np.array([], int))
-    with pytest.raises(ValueError, match="no validation clips: add some"):
+    with pytest.raises(ValueError, match="number of validation clips is 0"):
         fit(Toy(), toy_clips(), nothing, tmp_path, RECIPE)
     assert not list(tmp_path.iterdir())
 
 
 def test_too_few_clips_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="48 training clips do not fill a batch of 64"):
+    with pytest.raises(ValueError, match="batch_size is 64: .* at most 48"):
         trained(tmp_path, batch_size=64)
 
 

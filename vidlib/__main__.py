@@ -5,6 +5,7 @@ import ast
 import os
 import sys
 import warnings
+from typing import Any
 
 from vidlib.data.index import DataWarning
 from vidlib.distributed import rank
@@ -30,24 +31,21 @@ def _setting(text: str) -> tuple[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__, epilog=WORDS)
-    parser.add_argument(
-        "stage",
-        nargs="+",
-        help="a stage, train-i3d or train i3d (status lists them), or status, plan, collect",
-    )
-    parser.add_argument("--dataset", default="something-mini")
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        metavar="FIELD=VALUE",
-        type=_setting,
-        action="append",
-        default=[],
-        help="override a field of the profile; may be given several times",
-    )
-    parser.add_argument("--seeds", type=int, default=0, help="how many training seeds, from 0")
-    parser.add_argument("--key", default="", help="collect: what these results are current by")
+    add = parser.add_argument
+    stages = "a stage, train-i3d or train i3d (status lists them), or status, plan, collect"
+    add("stage", nargs="+", help=stages)
+    add("--dataset", default="something-mini", help="default: %(default)s")
+    add("--profile", default="quick", help="default: %(default)s")
+    several: dict[str, Any] = {
+        "dest": "settings",
+        "action": "append",
+        "default": [],
+        "type": _setting,
+    }
+    override = "override a field of the profile; may be given several times"
+    add("--set", metavar="FIELD=VALUE", help=override, **several)
+    add("--seeds", type=int, default=0, help="how many training seeds, from 0")
+    add("--key", default="", help="collect: what these results are current by")
     return parser
 
 

@@ -66,10 +66,8 @@ class Study(Runs):
     def require_truth(self) -> None:
         """Raise ValueError, saying what to do, where the clips are not rendered."""
         if not self.rendered:
-            raise ValueError(
-                f"this chapter judges by the truth of rendered clips, which {self.dataset} lacks: "
-                f"run it on {self.original}-mini, or chapters 1 to 3 on this set"
-            )
+            lacks = f"this chapter needs the truth of rendered clips, which {self.dataset} lacks"
+            raise ValueError(f"{lacks}: run it on {self.original}-mini")
 
     @functools.cached_property
     def truth(self) -> Truth:
@@ -143,10 +141,7 @@ class Study(Runs):
         declared = os.environ.get("VIDLIB_PAGE_STAGES")  # set by book/execute.py
         name = f"{self.dataset}/{stage}"
         if declared is not None and name not in declared.split():
-            raise RuntimeError(
-                f"this page reads {name}, which the list `stages` in its header lacks: add it, so "
-                "that the page is made again when that stage is"
-            )
+            raise RuntimeError(f"this page reads {name}: add it to the `stages` in its header")
 
     def _run(self, stage: str, inputs: dict[str, Path], folder: Path) -> None:
         what, values = self.stage(stage), asdict(self.profile)
@@ -159,8 +154,7 @@ class Study(Runs):
     def _refuse_changed_files(self, stage: str) -> None:
         if folder_state(self.files()) != self.key("files"):
             raise RuntimeError(
-                f"files in {self.files()} changed since this process first looked at them, so the "
-                f"result of {stage} may not be theirs: start again (restart the kernel)"
+                f"files in {self.files()} changed while {stage} was made: restart the kernel"
             )
 
     def _refuse_changed_code(self, stage: str) -> None:
@@ -169,10 +163,8 @@ class Study(Runs):
             str(f.relative_to(self.code.root)) for f in files if f.stat().st_mtime > IMPORTED
         ]
         if changed:
-            raise RuntimeError(
-                f"{', '.join(changed)} changed after this process imported vidlib, so the result "
-                f"of {stage} would not match the code on disk: start again (restart the kernel)"
-            )
+            files = ", ".join(changed)
+            raise RuntimeError(f"{files} changed after vidlib was imported: restart the kernel")
 
     def _write_provenance(self, stage: str, folder: Path, seconds: float) -> None:
         record = {

@@ -124,10 +124,8 @@ def read_frames(
     """
     height, width, turns = video_geometry(path)
     if (start, stop) != (0, None) and not (stop and 0 <= start < stop - 1):
-        raise ValueError(
-            f"start is {start} and stop is {stop}: give both, numbers of frames from 0 on, at "
-            "least two frames apart"
-        )
+        given = f"start is {start} and stop is {stop}"
+        raise ValueError(f"{given}: give both, frames from 0 on, at least two apart")
     size = network.resized(height, width)
     stored = size[::-1] if turns % 2 else size
     (video,) = decode_sequences(Path(path), [(start, stop)], network.frames, stored)
@@ -247,10 +245,8 @@ def _of_torchvision(name: str) -> VideoNetwork:
     try:
         network = get_model(name, weights=weights)
     except (OSError, RuntimeError) as error:  # RuntimeError: another file than was published
-        raise FileNotFoundError(
-            f"cannot fetch the weights of torchvision:{name} ({error}): download {weights.url} "
-            f"into {torch.hub.get_dir()}/checkpoints"
-        ) from error
+        remedy = f"download {weights.url} into {torch.hub.get_dir()}/checkpoints"
+        raise FileNotFoundError(f"cannot fetch torchvision:{name} ({error}): {remedy}") from error
     layer, reshape, frames = TORCHVISION[type(network).__name__]
     shown = weights.transforms()
     return VideoNetwork(
@@ -271,10 +267,8 @@ def _imported(spec: str) -> VideoNetwork:
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"model is {spec!r}, which cannot be imported ({error}): give package.module:function, "
-            "of a package that is installed or lies in the working folder"
-        ) from error
+        remedy = "give package.module:function, installed or in the working folder"
+        raise ValueError(f"model {spec!r} cannot be imported ({error}): {remedy}") from error
     if not callable(function):
         raise ValueError(f"{spec} is a {type(function).__name__}: name a function")
     loaded = function()
@@ -289,10 +283,8 @@ def _try_out(spec: str, loaded: VideoNetwork) -> int:
     try:
         logits = logits_of_clips(loaded.network, clip)
     except Exception as error:  # what a network of unknown origin raises is anything
-        raise ValueError(
-            f"{spec} returns no logits (B, K) for a clip {tuple(clip.shape)} ({error}): check its "
-            "frames and size"
-        ) from error
+        failed = f"{spec} returns no logits (B, K) for a clip {tuple(clip.shape)} ({error})"
+        raise ValueError(f"{failed}: check its frames and size") from error
     if logits.shape[1] < 2:
         raise ValueError(f"{spec} has one class: give a network with two or more")
     return logits.shape[1]

@@ -114,8 +114,7 @@ def survival(
         said = observe(scene, sample_frames(len(scene), frames)[None])[0]
         if said != label:
             raise ValueError(
-                f"the observer takes clip {clip_id}, of class {label}, for {said} when it is shown "
-                f"{frames} of its {len(scene)} frames: sample more frames"
+                f"with {frames} frames the observer takes clip {clip_id} for {said}: sample more"
             )
         row: dict[str, object] = {"clip_id": clip_id, "label": label}
         for name in ASKED:

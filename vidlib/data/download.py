@@ -60,8 +60,7 @@ def fetch(url: str, path: Path, problem_of: Callable[[Path], str]) -> None:
         except (OSError, ValueError) as error:  # all errors of the network are OSErrors
             reason = " ".join(str(error).split())
     raise DownloadError(
-        f"{url} cannot be downloaded: {reason}; try again later, or fetch the file another way and "
-        f"save it as {path}"
+        f"cannot download {url} ({reason}): try again later, or save the file as {path}"
     )
 
 
@@ -150,8 +149,7 @@ def extract_avi(path: Path, folder: Path, action: str) -> None:
             needed = sum(member.file_size for member in todo.values())
             if needed > (free := shutil.disk_usage(folder).free):
                 raise DownloadError(
-                    f"{path.name} needs {needed:,} bytes more, but {folder} has only {free:,} "
-                    "free: make room"
+                    f"{path.name} needs {needed:,} bytes, {folder} has {free:,}: make room"
                 )
             for name, member in todo.items():
                 with aside(folder / name) as part:
@@ -196,8 +194,7 @@ def download_kth(root: Path, *, base_url: str = BASE_URL) -> None:
             extract_avi(archive, root / action, action)
             if absent := _absent(root, videos):
                 raise DownloadError(
-                    f"{archive} lacks {len(absent)} videos that {sequences} lists, first "
-                    f"{absent[0]}: delete both files and call again"
+                    f"{archive} lacks {len(absent)} videos, first {absent[0]}: delete it, try again"
                 )
             archive.unlink()
 

@@ -161,10 +161,8 @@ def prepare_clips(
     task = hashlib.sha256(f"{identity} {frames} {size} {cache}".encode()).hexdigest()
     shape = (len(index), frames, *size, 3)
     if cache and (needed := math.prod(shape)) > (space := space_for(array)):
-        raise ValueError(
-            f"the prepared clips need {needed / 1e9:.1f} GB, and {folder} has room for "
-            f"{space / 1e9:.1f} GB: make room, or lower size or frames"
-        )
+        sizes = f"need {needed / 1e9:.1f} GB, and {folder} has room for {space / 1e9:.1f} GB"
+        raise ValueError(f"the prepared clips {sizes}: make room, or lower size or frames")
     good = _read_log(log, task)
     if good is None or (cache and not array.is_file()):
         log.unlink(missing_ok=True)

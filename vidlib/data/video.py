@@ -107,10 +107,8 @@ def _opened(path: Path) -> Iterator[tuple]:
             if stream.codec_context is None:
                 raise VideoError(f"{path}: no decoder knows its codec; replace the file")
             if not 0 < stream.width * stream.height <= MOST_PIXELS:
-                raise VideoError(
-                    f"{path}: claims pictures of {stream.width} by {stream.height}; "
-                    "fetch the file again"
-                )
+                size = f"{stream.width} by {stream.height}"
+                raise VideoError(f"{path}: claims pictures of {size}; fetch the file again")
             stream.codec_context.thread_count = 1  # several processes share the cores
             yield container, stream
     except (av.FFmpegError, OSError, MemoryError) as error:
@@ -285,8 +283,7 @@ def _decode_whole(path: Path, frames: int, size) -> Decoded:
             promised = _promise(container, stream)
         if count < promised - max(2, 0.05 * promised):
             raise VideoError(
-                f"{path}: is cut off: its header promises {promised} frames, {count} can be "
-                "decoded; fetch the file again"
+                f"{path}: is cut off: promises {promised} frames, has {count}; fetch the file again"
             )
         if count == total or not count:
             return sampler.result(count)[0]

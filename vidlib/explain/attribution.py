@@ -195,10 +195,8 @@ def window_of(importances: Tensor, lengths: Tensor) -> Tensor:
     count, frames = importances.shape
     whole = lengths.shape == (count,) and not lengths.is_floating_point()
     if not whole or not ((lengths >= 0) & (lengths <= frames)).all():
-        raise ValueError(
-            f"lengths are {lengths.tolist()}: give one whole number from 0 to {frames} for each of "
-            f"the {count} clips"
-        )
+        wanted = f"give {count} whole numbers from 0 to {frames}"
+        raise ValueError(f"lengths are {lengths.tolist()}: {wanted}")
     masks = torch.zeros_like(importances)
     for mask, row, length in zip(masks, importances, lengths.tolist(), strict=True):
         first = row.unfold(0, length, 1).sum(1).argmax()

@@ -152,10 +152,8 @@ def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
         torch.set_grad_enabled(True)
         first = output[0] if isinstance(output, tuple) else output
         if not isinstance(first, Tensor):
-            raise ValueError(
-                f"layer returned a {type(first).__name__}: pass one that returns a tensor, or a "
-                "tuple that begins with one"
-            )
+            kind = type(first).__name__
+            raise ValueError(f"layer returned a {kind}: pass one that returns a tensor or a tuple")
         outputs.append(first.requires_grad_())
         copy = first.clone()
         return (copy, *output[1:]) if isinstance(output, tuple) else copy
@@ -194,9 +192,7 @@ def _over_time(
     shape = next(iter(shapes))
     per_clip = len(shape) == 5 and len(outputs) == 1
     if len(shapes) > 1 or shape[0] != clips or not (per_clip or len(shape) == 4):
-        raise ValueError(
-            f"layer returned {', '.join(map(str, sorted(shapes)))} in {len(outputs)} call(s) for "
-            f"{clips} clips: pass one that returns (B, K, T, H, W) once, or (B, K, H, W) per step, "
-            "or give reshape=, a function of its output"
-        )
+        found = f"{', '.join(map(str, sorted(shapes)))} in {len(outputs)} call(s)"
+        wanted = "(B, K, T, H, W) once or (B, K, H, W) per step, or give reshape="
+        raise ValueError(f"layer returned {found} for {clips} clips: pass one with {wanted}")
     return outputs[0] if per_clip else torch.stack(list(outputs), 2)

@@ -50,10 +50,8 @@ def check_finite(what: str, values: Tensor) -> None:
     """Raise ValueError, naming the clip, unless all values (B, ...) are finite."""
     bad = (~values.isfinite()).flatten(1).any(1)
     if bad.any():
-        raise ValueError(
-            f"the {what} of clip {bad.int().argmax()} are not finite: check its values, then the "
-            "weights"
-        )
+        clip = f"the {what} of clip {bad.int().argmax()} are not finite"
+        raise ValueError(f"{clip}: check its values, then the weights")
 
 
 def logits_of(model: nn.Module, clips: Tensor) -> Tensor:
@@ -82,10 +80,8 @@ def resolve_targets(targets: Tensor | None, scores: Tensor) -> Tensor:
     wanted = f"one whole class number for each of the {len(scores)} clips"
     check.shape("targets", targets, wanted, good)
     if targets.min() < 0 or targets.max() >= scores.shape[1]:
-        raise ValueError(
-            f"targets lie in [{targets.min()}, {targets.max()}]: give classes of the model, "
-            f"0 to {scores.shape[1] - 1}"
-        )
+        found = f"targets lie in [{targets.min()}, {targets.max()}]"
+        raise ValueError(f"{found}: give classes of the model, 0 to {scores.shape[1] - 1}")
     return targets.long()
 
 

@@ -113,8 +113,8 @@ class CLSTM(nn.Module):
             height, width = -(-height // s) // 2, -(-width // s) // 2
         if height < 1 or width < 1:
             raise ValueError(
-                f"size {tuple(size)} leaves no pixel after {layers} layers of strides {strides}, "
-                "each with a 2x2 max-pool: use larger frames, smaller strides or fewer layers"
+                f"size {tuple(size)} leaves no pixel after {layers} layers of strides {strides}: "
+                "use larger frames, smaller strides or fewer layers"
             )
         channels = hidden * (2 if bidirectional else 1)
         features = {

@@ -35,10 +35,7 @@ def deeper(p, classes: int, layers: int) -> dict:
     to 1, the last first. Raises ValueError if the profile's own has as many layers.
     """
     if layers <= len(p.clstm_strides):
-        raise ValueError(
-            f"the profile's own C-LSTM has {len(p.clstm_strides)} layers: one with {layers} is no "
-            "deeper (clstm_strides has a number for each)"
-        )
+        raise ValueError(f"clstm_strides is {p.clstm_strides}: give fewer than {layers} numbers")
     strides = [*p.clstm_strides, *[1] * (layers - len(p.clstm_strides))]
 
     def pixels() -> int:

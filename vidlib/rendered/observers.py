@@ -21,10 +21,8 @@ def checked_orders(scene: Scene, orders: np.ndarray | None) -> np.ndarray:
     good = orders.ndim == 2 and 0 not in orders.shape and np.issubdtype(orders.dtype, np.integer)
     check.shape("orders", orders, "whole numbers (N, T), the frames shown in N orders", good)
     if orders.min() < 0 or orders.max() >= len(scene):
-        raise ValueError(
-            f"orders runs from {orders.min()} to {orders.max()}: the scene has frames 0 to "
-            f"{len(scene) - 1}"
-        )
+        found = f"orders runs from {orders.min()} to {orders.max()}"
+        raise ValueError(f"{found}: the scene has frames 0 to {len(scene) - 1}")
     return orders
 
 

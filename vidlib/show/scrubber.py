@@ -48,13 +48,10 @@ class Scrubber(widgets.VBox):
     def __init__(self, study):
         self.study = study
         self.clips = study.explained_clips()
-        self.networks = {
-            title: study.network(name).to(best_device()) for name, title in TITLES.items()
-        }
-        self.learned = {
-            title: study.arrays(f"explain-{name}", "arrays")["mask"]
-            for name, title in TITLES.items()
-        }
+        self.networks, self.learned = {}, {}
+        for name, title in TITLES.items():
+            self.networks[title] = study.network(name).to(best_device())
+            self.learned[title] = study.arrays(f"explain-{name}", "arrays")["mask"]
         self.work: threading.Thread | None = None
         length = self.clips.frames.shape[1]
         self.windows = np.stack(np.triu_indices(length), axis=1)
@@ -155,10 +152,8 @@ class Scrubber(widgets.VBox):
             tv=profile.mask_tv,
         )
         if message["do"] == "learn":
-            start = torch.tensor([self.view.mask])
-            work = partial(
-                work, start=start, iterations=profile.mask_iterations, lr=profile.mask_lr
-            )
+            steps = {"iterations": profile.mask_iterations, "lr": profile.mask_lr}
+            work = partial(work, start=torch.tensor([self.view.mask]), **steps)
         self.work = threading.Thread(target=self._run, args=(work, self._question), daemon=True)
         self.work.start()
 

@@ -152,9 +152,9 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
         landscapes = study.arrays(f"search-{network}", "landscapes")
         searched = landscapes.pop("clips").tolist()
         if position not in searched:
+            there = ", ".join(map(str, searched))
             raise ValueError(
-                f"position is {position}: give one of {', '.join(map(str, searched))}, or score "
-                "the windows of more clips (searched_clips)"
+                f"position is {position}: give one of {there}, or raise searched_clips"
             )
         answers.append(
             Answers(
@@ -192,8 +192,7 @@ def _orders(name: str, windows: np.ndarray, length: int) -> str:
     matrices = PERTURBATIONS[name](windows_as_masks(windows, length))
     if not (matrices.amax(-1) == 1).all():
         raise ValueError(
-            f"{name} mixes frames: only perturbations that reorder them can be shown without a "
-            "kernel; vidlib.show.scrubber.Scrubber shows all"
+            f"{name} mixes frames: give one that reorders them, or use the live Scrubber"
         )
     return _bytes(frame_order(matrices))
 
@@ -250,10 +249,9 @@ def _check(answers: Sequence[Answers], length: int, caption: str) -> None:
     for one in answers:
         check.unit(f"the score of {one.network}", np.asarray(one.score))
         if list(one.landscapes) != list(first.landscapes):
-            raise ValueError(
-                f"{one.network} has landscapes of {', '.join(one.landscapes) or 'nothing'}, "
-                f"{first.network} of {', '.join(first.landscapes)}: give all networks the same"
-            )
+            these, those = (", ".join(a.landscapes) or "nothing" for a in (one, first))
+            found = f"{one.network} has landscapes of {these}, {first.network} of {those}"
+            raise ValueError(f"{found}: give all networks the same")
         for name, table in one.landscapes.items():
             check.one_of("perturbation", name, PERTURBATIONS)
             what = f"the landscape of {one.network} under {name}"

@@ -145,20 +145,14 @@ def on_distinct(table: pd.DataFrame) -> str:
             f"But all {last['frames']:.0f} leave no more than {_with_ends(last, 'top1')} right: "
             "there is too little that fewer could take away."
         )
-    elif enough == len(table) - 1:
-        row = table.iloc[-2]
-        found = (
-            f"Even {row['frames']:.0f} distinct frames are too few: top-1 is {row['top1']:.0%} "
-            f"against {last['top1']:.0%} with all {last['frames']:.0f}, a loss of "
-            f"{_with_ends(row, 'less')}."
-        )
     else:
-        row = table.iloc[enough]
-        found = (
-            f"From {row['frames']:.0f} distinct frame{'' if row['frames'] == 1 else 's'} on, top-1 "
-            f"is not told apart from that of all {last['frames']:.0f}: {row['top1']:.0%} against "
-            f"{last['top1']:.0%}, a loss of {_with_ends(row, 'less')}."
-        )
+        row = table.iloc[min(enough, len(table) - 2)]
+        frames = f"{row['frames']:.0f} distinct frame{'' if row['frames'] == 1 else 's'}"
+        found = f"From {frames} on, top-1 is not told apart from that of all"
+        if enough == len(table) - 1:
+            found = f"Even {frames} are too few, for top-1 is lower than with all"
+        found += f" {last['frames']:.0f}: {row['top1']:.0%} against {last['top1']:.0%}, a loss of "
+        found += f"{_with_ends(row, 'less')}."
     return (
         f"One frame, held for the whole clip, leaves {_with_ends(one, 'top1')} of the clips right, "
         f"where always naming the commonest class gets {one['chance']:.0%}. {found}"

@@ -43,10 +43,8 @@ def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> tuple[bytes, dict]
     across = math.ceil(math.sqrt(count * pitch[1] / pitch[0]))
     down = math.ceil(count / across)
     if max(across * pitch[0], down * pitch[1]) > LARGEST:
-        raise ValueError(
-            f"{count} frames of {width}x{height} do not fit one sprite sheet: "
-            "show fewer or smaller frames"
-        )
+        found = f"{count} frames of {width}x{height} do not fit one sprite sheet"
+        raise ValueError(f"{found}: show fewer or smaller frames")
     left, top = margin = [(pitch[0] - width) // 4 * 2, (pitch[1] - height) // 4 * 2]
     right, bottom = pitch[0] - width - left, pitch[1] - height - top
     cells = np.zeros((down * across, pitch[1], pitch[0], 3), np.uint8)

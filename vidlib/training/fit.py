@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, TorchEl
 from torch import nn
 from torch.utils.data import DataLoader
 
-from vidlib import distributed
+from vidlib import check, distributed
 from vidlib.data.clips import Clips, batch_loader
 from vidlib.files import aside, sweep
 from vidlib.training.classifier import Classifier, Epochs
@@ -71,10 +71,8 @@ class _Checkpoints(TorchCheckpointIO):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             checkpoint["state_dict"], checkpoint["optimizer_states"], checkpoint["history"]
         except Exception as error:  # torch, zipfile and pickle have many for what is no checkpoint
-            raise TrainingError(
-                f"{path} is damaged, or no checkpoint of this training: delete it, and training "
-                "starts from the beginning"
-            ) from error
+            remedy = "delete it, and training starts from the beginning"
+            raise TrainingError(f"{path} is damaged or no checkpoint of this: {remedy}") from error
         return checkpoint
 
 
@@ -114,18 +112,11 @@ def fit(
     ['epoch', 'learning_rate', 'train_accuracy']
     """
     several = distributed.world_size() if together else 1
-    if len(train) < recipe.batch_size:
-        raise ValueError(
-            f"{len(train)} training clips do not fill a batch of {recipe.batch_size}: lower "
-            "batch_size or take more clips"
-        )
-    if not len(validation):
-        raise ValueError("no validation clips: add some to the data set")
+    check.count("batch_size", recipe.batch_size, most=len(train))
+    check.count("the number of validation clips", len(validation))
     if recipe.batch_size % several:
-        raise ValueError(
-            f"batch_size is {recipe.batch_size}, which {several} processes cannot share evenly: "
-            f"give a multiple of {several}, or start another number of them"
-        )
+        size = f"batch_size is {recipe.batch_size}"
+        raise ValueError(f"{size}: give a multiple of {several}, the number of processes")
     # Named, or Lightning would take a process that trains alone for a part of Slurm's job.
     where: dict[str, Any] = {"devices": 1, "plugins": [_Checkpoints(), LightningEnvironment()]}
     if several > 1:
@@ -135,23 +126,24 @@ def fit(
         where["plugins"] = [_Checkpoints(), TorchElasticEnvironment()]
     folder = Path(folder)
     module = Classifier(network, recipe)
-    checkpoint = ModelCheckpoint(
-        dirpath=folder, filename="last", save_top_k=1, enable_version_counter=False
-    )
+    kept = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)
+    quiet: dict[str, Any] = {
+        "logger": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
     trainer = L.Trainer(
         max_epochs=recipe.epochs,
-        accelerator="auto",
         **where,
+        **quiet,
+        num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loaders give each process its share
         sync_batchnorm=several > 1 and torch.cuda.is_available(),
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        logger=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         default_root_dir=folder,
         enable_progress_bar=sys.stderr.isatty(),  # a log gets the line per epoch alone
-        callbacks=[Epochs(recipe), checkpoint],
+        callbacks=[Epochs(recipe), kept],
     )
     last = folder / "last.ckpt"
     resumes = distributed.broadcast(last.exists()) if several > 1 else last.exists()
@@ -161,10 +153,7 @@ def fit(
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
         warnings.filterwarnings("ignore", ".*LeafSpec.*", DeprecationWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-        trainer.fit(
-            module,
-            datamodule=_Batches(train, validation, recipe),
-            ckpt_path=str(last) if resumes else None,
-            weights_only=True,
-        )
+        begin = str(last) if resumes else None
+        data = _Batches(train, validation, recipe)
+        trainer.fit(module, datamodule=data, ckpt_path=begin, weights_only=True)
     return module.history

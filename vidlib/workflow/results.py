@@ -49,10 +49,8 @@ def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> N
     others = (p for p in folder.parent.parent.rglob("*.parquet") if folder not in p.parents)
     if (size := sum(path.stat().st_size for path in others)) > MOST_BYTES:
         shutil.rmtree(aside)
-        raise ValueError(
-            f"the tables in {folder.parent.parent} would take {size / 1e6:.1f} MB, more than the "
-            f"{MOST_BYTES / 1e6:.0f} MB that git should hold: collect fewer seeds"
-        )
+        most = f"{size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f} MB"
+        raise ValueError(f"all tables would take {most}: collect fewer seeds")
     record = {
         "key": key,
         "dataset": studies[0].dataset,

@@ -53,11 +53,9 @@ class Runs:
         self.runs = Path(runs or os.environ.get("VIDLIB_RUNS") or ROOT / "runs")
         self.data = Path(data or os.environ.get("VIDLIB_DATA") or ROOT / "data").resolve()
         if not self.rendered and not (self.data / dataset).is_dir():
-            raise FileNotFoundError(
-                f"the data set {dataset} is not in {self.data / dataset} (VIDLIB_DATA in the "
-                f"environment can name another place than {self.data}). "
-                f"{function_of(DATASETS[dataset].how_to_get)}."
-            )
+            absent = f"the data set {dataset} is not in {self.data / dataset}"
+            remedy = f"{function_of(DATASETS[dataset].how_to_get)}, or set VIDLIB_DATA"
+            raise FileNotFoundError(f"{absent}. {remedy}.")
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides or {}, self.original)
         self._refuse_impossible_counts()
