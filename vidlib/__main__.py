@@ -36,14 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     add("stage", nargs="+", help=stages)
     add("--dataset", default="something-mini", help="default: %(default)s")
     add("--profile", default="quick", help="default: %(default)s")
-    several: dict[str, Any] = {
-        "dest": "settings",
-        "action": "append",
-        "default": [],
-        "type": _setting,
-    }
-    override = "override a field of the profile; may be given several times"
-    add("--set", metavar="FIELD=VALUE", help=override, **several)
+    override: dict[str, Any] = {"dest": "settings", "action": "append", "default": []}
+    override["help"] = "override a field of the profile; may be given several times"
+    add("--set", metavar="FIELD=VALUE", type=_setting, **override)
     add("--seeds", type=int, default=0, help="how many training seeds, from 0")
     add("--key", default="", help="collect: what these results are current by")
     return parser

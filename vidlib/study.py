@@ -163,8 +163,8 @@ class Study(Runs):
             str(f.relative_to(self.code.root)) for f in files if f.stat().st_mtime > IMPORTED
         ]
         if changed:
-            files = ", ".join(changed)
-            raise RuntimeError(f"{files} changed after vidlib was imported: restart the kernel")
+            names = ", ".join(changed)
+            raise RuntimeError(f"{names} changed after vidlib was imported: restart the kernel")
 
     def _write_provenance(self, stage: str, folder: Path, seconds: float) -> None:
         record = {

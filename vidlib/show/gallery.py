@@ -26,7 +26,7 @@ class Card:
 
     dataset: str
     label: str
-    answers: Sequence[Mapping[str, str | bool | int]]
+    answers: Sequence[Mapping[str, object]]
     player: Player
 
 

@@ -151,11 +151,7 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
         told = study.table(f"explain-{network}", "clips").iloc[position]
         landscapes = study.arrays(f"search-{network}", "landscapes")
         searched = landscapes.pop("clips").tolist()
-        if position not in searched:
-            there = ", ".join(map(str, searched))
-            raise ValueError(
-                f"position is {position}: give one of {there}, or raise searched_clips"
-            )
+        check.one_of("position", str(position), map(str, searched))
         answers.append(
             Answers(
                 title,

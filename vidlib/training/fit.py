@@ -127,15 +127,11 @@ def fit(
     folder = Path(folder)
     module = Classifier(network, recipe)
     kept = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)
-    quiet: dict[str, Any] = {
-        "logger": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-    }
     trainer = L.Trainer(
         max_epochs=recipe.epochs,
         **where,
-        **quiet,
+        logger=False,
+        enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loaders give each process its share
         sync_batchnorm=several > 1 and torch.cuda.is_available(),
