@@ -123,17 +123,9 @@ def learn_masks(
     chosen = losses.nan_to_num(torch.inf).argmin(1)
     if published:
         chosen = torch.full_like(chosen, iterations)
-    at = objective.rows, chosen
-    return TemporalMasks(
-        path[at],
-        losses[at],
-        scores[at],
-        objective.original,
-        objective.targets,
-        start,
-        path,
-        losses,
-    )
+    mask, loss, last = (values[objective.rows, chosen] for values in (path, losses, scores))
+    original, followed = objective.original, objective.targets
+    return TemporalMasks(mask, loss, last, original, followed, start, path, losses)
 
 
 def _descend(

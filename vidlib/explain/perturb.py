@@ -125,15 +125,8 @@ def fade(mask: Tensor) -> Tensor:
     return _mix(mask, mask.new_full((length, length), 1 / length))
 
 
-PERTURBATIONS = {
-    "freeze": freeze,
-    "reverse": reverse,
-    "hold_next": hold_next,
-    "blur": blur,
-    "fade": fade,
-    "shuffle": shuffle,
-    "repeat": repeat,
-}
+_ALL = (freeze, reverse, hold_next, blur, fade, shuffle, repeat)
+PERTURBATIONS = {perturbation.__name__: perturbation for perturbation in _ALL}
 REORDERINGS = ("freeze", "reverse", "hold_next", "shuffle", "repeat")  # of frames, by on/off masks
 
 
