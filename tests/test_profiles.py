@@ -65,7 +65,7 @@ def test_the_profile_called_after_the_paper_has_its_tables():
         ("quick", {"clstm_strides": [2, 0]}, r"clstm_strides is \[2, 0\]: give a list of whole"),
         ("quick", {"explained_clips": 99}, "explained_clips is 99, more than the 20 validation"),
         ("smoke", {"batch_size": 64}, "batch_size is 64, more than the 32 training clips"),
-        ("quick", {"i3d_strides": [2, 2]}, "give five whole numbers"),
+        ("quick", {"i3d_strides": [2, 2]}, "give 5 whole numbers"),
         ("quick", {"clstm_dropout": 1}, "clstm_dropout is 1: .* below 1"),
         ("quick", {"momentum": 2}, "momentum is 2: .* below 1"),
         ("quick", {"size": [4, 5, 6]}, r"size is \(4, 5, 6\): give height and width, or one"),

@@ -186,7 +186,7 @@ def test_the_learned_mask_comes_with_its_scores(study, figure):
 def test_a_clip_that_was_not_searched_is_refused():
     study = Study()
     study.searched = 1
-    with pytest.raises(ValueError, match=r"position is 0: give one of 1, or score .*searched"):
+    with pytest.raises(ValueError, match=r"position is 0: give one of 1"):
         mask_scrubber(study, 0)
 
 
@@ -261,7 +261,7 @@ def nan_everywhere():
     [
         ([], "answers is empty"),
         ([answers(landscapes={"freez": table()})], "perturbation is 'freez' .did you mean"),
-        ([answers(landscapes={"blur": table()})], "blur mixes frames: only .* reorder"),
+        ([answers(landscapes={"blur": table()})], "blur mixes frames: give one that reorders"),
         (
             [answers(), answers("C-LSTM", landscapes={"reverse": table()})],
             "C-LSTM has landscapes of reverse, I3D of freeze: give all networks the same",

@@ -100,7 +100,8 @@ def test_distinct_frames_in_words():
     assert said.startswith("One frame, held for the whole clip, leaves 50% (")
     assert "always naming the commonest class gets 50%. From 2 distinct frames on, top-1" in said
     assert "that of all 4: 95% against 100%, a loss of 5% (0% to" in said
-    assert "Even 2 distinct frames are too few, for top-1 is lower than with all 4: 75%" in on_distinct(distinct([20, 30, 40]))
+    said = on_distinct(distinct([20, 30, 40]))
+    assert "Even 2 distinct frames are too few, for top-1 is lower than with all 4: 75%" in said
     assert "From 1 distinct frame on" in on_distinct(distinct([40, 40, 40]))
     assert "all 4 leave no more than 50% (" in on_distinct(distinct([20, 20, 20]))
 

@@ -174,7 +174,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
         trained(tmp_path, epochs=5)
     assert not harm.exists()
     last.write_bytes(pickle.dumps(Hostile(harm), protocol=2))
-    with pytest.raises(TrainingError, match="no checkpoint of this training"):
+    with pytest.raises(TrainingError, match="damaged or no checkpoint of this: delete it"):
         trained(tmp_path, epochs=5)
     assert not harm.exists()
     pickle.loads(last.read_bytes())
@@ -319,7 +319,7 @@ def test_no_clips_to_judge_by_are_refused_before_any_work(tmp_path):
 
 
 def test_too_few_clips_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="batch_size is 64: .* at most 48"):
+    with pytest.raises(ValueError, match=r"batch_size is 64: .* at most 48"):
         trained(tmp_path, batch_size=64)
 
 

@@ -55,10 +55,10 @@ def test_a_control_differs_in_what_it_says():
 
 def test_controls_that_cannot_be_are_refused():
     p = replace(QUICK, clstm_hidden=400)
-    with pytest.raises(ValueError, match=r"has the .* of the C-LSTM: change clstm_hidden"):
+    with pytest.raises(ValueError, match=r"has the C-LSTM's .* parameters: change clstm_hidden"):
         VARIANTS["i3d-narrow"].arguments(p, 16)
     p = replace(QUICK, clstm_strides=(1, 1, 1, 1))
-    with pytest.raises(ValueError, match="own C-LSTM has 4 layers: one with 4 is no deeper"):
+    with pytest.raises(ValueError, match=r"clstm_strides is \(1, 1, 1, 1\): give fewer than 4"):
         VARIANTS["clstm-4"].arguments(p, 16)
 
 
@@ -104,7 +104,7 @@ def test_the_narrow_control_depends_on_the_network_that_it_is_measured_by():
     ("stage", "overrides", "message"),
     [
         ("train-clstm-5", {"size": 28}, "leaves no pixel after 5 layers"),
-        ("explain-clstm-4", {"clstm_strides": (1, 1, 1, 1)}, "is no deeper"),
+        ("explain-clstm-4", {"clstm_strides": (1, 1, 1, 1)}, "give fewer than 4 numbers"),
     ],
 )
 def test_an_impossible_control_stops_before_any_work(stage, overrides, message, tmp_path):

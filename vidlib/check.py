@@ -10,20 +10,20 @@ import numpy as np
 MOST_NAMED = 40  # allowed values that a message lists
 
 
-def unknown(name: str, value: object, allowed: Iterable[str]) -> str:
+def unknown(name: str, value: object, allowed: Iterable[object]) -> str:
     """Return one sentence about a value that is not among those allowed, with the nearest that is.
 
     >>> unknown("profile", "quik", ["smoke", "quick"])
     "profile is 'quik' (did you mean 'quick'?): give one of smoke, quick"
     """
-    allowed = list(map(str, allowed))
-    near = difflib.get_close_matches(str(value), allowed, n=1)
+    names = list(map(str, allowed))
+    near = difflib.get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    more = ", ..." if len(allowed) > MOST_NAMED else ""
-    return f"{name} is {value!r}{hint}: give one of {', '.join(allowed[:MOST_NAMED])}{more}"
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return f"{name} is {value!r}{hint}: give one of {', '.join(names[:MOST_NAMED])}{more}"
 
 
-def one_of(name: str, value: object, allowed: Iterable[str]) -> None:
+def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
     """Refuse a value that is not among those allowed.
 
     >>> one_of("score", "softmax", ("softmax", "logit"))

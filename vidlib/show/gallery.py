@@ -20,13 +20,13 @@ EACH = 2  # clips of a class, as in the paper's appendix A.2
 class Card:
     """One clip of a gallery: what readers filter by, and its player.
 
-    label: the class's name. answers: of each network its title ("network"), whether its guess is
-    right ("right") and in how many frames its mask is over 0.5 ("length").
+    label: the class's name. answers: for each network's title whether its guess is right, and in
+    how many frames its mask is over 0.5.
     """
 
     dataset: str
     label: str
-    answers: Sequence[Mapping[str, object]]
+    answers: Mapping[str, tuple[bool, int]]
     player: Player
 
 
@@ -38,7 +38,18 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         """Return the gallery as HTML that works alone, with every sprite sheet inside."""
-        cards = [{**vars(card), "figure": card.player.data, "player": None} for card in self.cards]
+        cards = [
+            {
+                "dataset": card.dataset,
+                "label": card.label,
+                "figure": card.player.data,
+                "answers": [
+                    {"network": network, "right": right, "length": length}
+                    for network, (right, length) in card.answers.items()
+                ],
+            }
+            for card in self.cards
+        ]
         modules = [script_module(name) for name in ("player.js", "gallery.js")]
         return element("clip-gallery", cards, self.text, *modules)
 
@@ -70,10 +81,10 @@ def gallery(studies: Sequence) -> Gallery:
         index = study.explained_clips().index.sort_values("label", kind="stable")
         chosen = index.groupby("label", sort=False).head(EACH)
         for position, label in chosen["label_name"].items():
-            answers = []
-            for title, table in tables.items():
-                row = table.iloc[position]
-                right, length = bool(row["guess"] == row["label"]), int(row["mask_length"])
-                answers.append({"network": title, "right": right, "length": length})
+            rows = {title: table.iloc[position] for title, table in tables.items()}
+            answers = {
+                title: (bool(row["guess"] == row["label"]), int(row["mask_length"]))
+                for title, row in rows.items()
+            }
             cards.append(Card(study.dataset, label, answers, explanation_player(study, position)))
     return Gallery(tuple(cards))

@@ -151,7 +151,7 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFi
         told = study.table(f"explain-{network}", "clips").iloc[position]
         landscapes = study.arrays(f"search-{network}", "landscapes")
         searched = landscapes.pop("clips").tolist()
-        check.one_of("position", str(position), map(str, searched))
+        check.one_of("position", position, searched)
         answers.append(
             Answers(
                 title,
