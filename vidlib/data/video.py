@@ -146,7 +146,7 @@ class Geometry(NamedTuple):
     """Size and rotation of a video's pictures.
 
     height, width: upright, in pixels. turns: quarter turns anticlockwise, 0 to 3, that make a
-    decoded picture upright: telephones store pictures as the sensor sees them, with a rotation.
+    decoded picture upright: phones store pictures as the sensor sees them, with a rotation.
     """
 
     height: int
