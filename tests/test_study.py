@@ -289,6 +289,7 @@ AGAIN = {f"page/kth-mini/{name}" for name in CHAPTERS[1:6]}
         ("vidlib/show/gallery.py", "EACH = 2", "EACH = 3", {"page/api", "page/gallery"}),
         ("vidlib/show/web/gallery.js", "\n", "\n// more\n", {"page/api", "page/gallery"}),
         ("vidlib/show/gallery.py", "EACH = 2", "EACH = 2  # two", {"page/api"}),
+        ("vidlib/profiles.py", "# of sgd", "# of SGD", {"page/api", "page/profiles"}),
         (
             "notebooks/04_grad_cam.md",
             "# ",
