@@ -1,5 +1,6 @@
 """Explanations of any network (B, C, T, H, W) -> logits (B, K): which frames and pixels decide."""
 
+from vidlib.explain.adapter import adapt
 from vidlib.explain.attribution import (
     discriminative_crop,
     integrated_gradients,

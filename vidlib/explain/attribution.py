@@ -16,6 +16,7 @@ from vidlib.explain.objective import Perturbation, TargetScores
 from vidlib.explain.perturb import freeze, window_masks
 from vidlib.explain.scores import (
     check_clips,
+    check_gradients,
     held_fixed,
     logits_of,
     resolve_targets,
@@ -95,6 +96,7 @@ def integrated_gradients(
     check.shape("baseline", baseline, wanted, baseline.shape == clips.shape)
     check.count("steps", steps)
     targets = resolve_targets(targets, score_clips(model, clips, micro_batch=micro_batch))
+    check_gradients(model, clips)
     with held_fixed(model) as device:
         method = IntegratedGradients(lambda inputs: softmax(logits_of(model, inputs)))
         attributed = [

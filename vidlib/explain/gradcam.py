@@ -25,10 +25,14 @@ from vidlib import check
 from vidlib.explain.scores import (
     check_clips,
     check_finite,
+    check_gradients,
     held_fixed,
-    logits_of,
+    logits_at_once,
+    logits_of_clips,
     resolve_targets,
     softmax,
+    takes_batches,
+    warn_of_probabilities,
 )
 
 
@@ -78,8 +82,20 @@ def grad_cam(
             f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last"
         )
     layer = _layer_of(model, layer)
+    check_gradients(model, clips)
+    if not takes_batches(model, clips):
+        options = {"layer": layer, "weights": weights, "score": score, "gradients": gradients}
+        options |= {"scale": scale, "reshape": reshape}
+        targets = resolve_targets(targets, logits_of_clips(model, clips))
+        return torch.cat(
+            [
+                grad_cam(model, clip, target, **options)
+                for clip, target in zip(clips.split(1), targets.split(1), strict=True)
+            ]
+        )
     with held_fixed(model) as device, _recorded(layer, gradients) as outputs:
-        logits = logits_of(model, clips.detach().to(device))
+        logits = logits_at_once(model, clips.detach().to(device))
+        warn_of_probabilities(logits.detach())
         targets = resolve_targets(targets, logits)
         activation = _over_time([output.detach() for output in outputs], reshape, len(clips))
         # In double precision, as 1 - p of a near-certain guess is lost to rounding in single.
@@ -87,7 +103,8 @@ def grad_cam(
         chosen = scores.gather(1, targets[:, None]).sum()
         if not chosen.requires_grad:
             raise ValueError(
-                "the logits do not depend on what layer returned: pass a layer on the way to them"
+                "the logits do not depend on what layer returned: pass a layer on the way to them, "
+                "or, if it runs in an activation checkpoint, set use_reentrant=False there"
             )
         found = torch.autograd.grad(chosen, outputs, materialize_grads=True)
     weight = _over_time(found, reshape, len(clips))
@@ -111,12 +128,16 @@ def channels_last(output: Tensor) -> Tensor:
     return output.movedim(-1, 1)
 
 
-def token_grid(frames: int, height: int, width: int) -> Callable[[Tensor], Tensor]:
+def token_grid(
+    frames: int, height: int, width: int, *, order: str = "THW"
+) -> Callable[[Tensor], Tensor]:
     """Return a ``reshape`` from tokens (B, N, K) to (B, K, frames, height, width).
 
-    Tokens are in order of time, then row, then column. Class tokens before them are dropped.
-    Raises ValueError for an empty grid and, when called, for tokens that do not fit: fewer than
-    the grid has, or at least a whole frame more.
+    order: which of time T, row H and column W runs slowest, and which fastest: "THW", or "HWT" as
+    in TimeSformer. Class tokens before them are dropped. Nobody can see from the tokens alone that
+    the order is wrong: the map is then scrambled. Raises ValueError for other letters, an empty
+    grid and, when called, for tokens that do not fit: fewer than the grid has, or at least a whole
+    frame more.
 
     >>> token_grid(2, 3, 4)(torch.zeros(1, 1 + 24, 8)).shape  # with one class token
     torch.Size([1, 8, 2, 3, 4])
@@ -124,13 +145,17 @@ def token_grid(frames: int, height: int, width: int) -> Callable[[Tensor], Tenso
     grid = {"frames": frames, "height": height, "width": width}
     for name, size in grid.items():
         check.count(name, size)
-    count = frames * height * width
+    if sorted(order) != sorted("THW"):
+        raise ValueError(f"order is {order!r}: give the letters T, H and W in some order")
+    count, sides = frames * height * width, dict(zip("THW", grid.values(), strict=True))
+    places = [order.index(axis) + 1 for axis in "THW"]
 
     def arrange(tokens: Tensor) -> Tensor:
         good = tokens.ndim == 3 and count <= tokens.shape[1] < count + height * width
         wanted = f"(B, N, K) for {grid}: N = {count} and fewer than {height * width} class tokens"
         check.shape("the layer's output", tokens, wanted, good)
-        return tokens[:, -count:].unflatten(1, (frames, height, width)).movedim(-1, 1)
+        cells = tokens[:, -count:].unflatten(1, [sides[axis] for axis in order])
+        return cells.permute(0, 4, *places)
 
     return arrange
 

@@ -16,7 +16,7 @@ from vidlib import check
 from vidlib.explain.objective import Objective, Perturbation
 from vidlib.explain.perturb import freeze, reverse
 from vidlib.explain.published import inner_variation, reverse_by_first_half, start_masks
-from vidlib.explain.scores import held_fixed
+from vidlib.explain.scores import check_gradients, held_fixed
 from vidlib.explain.windows import Windows
 
 PROCEDURES = ("corrected", "paper")
@@ -104,6 +104,7 @@ def learn_masks(
     if published and perturbation is reverse:
         perturbation = reverse_by_first_half
     objective = Objective(model, clips, targets, perturbation, score, (l1, tv, beta), micro_batch)
+    check_gradients(model, clips)
     shape = len(clips), clips.shape[2]
     with tqdm(disable=not progress, desc="steps of masks") as bar:
         if start is not None:
@@ -258,6 +259,7 @@ def find_masks(
     """
     weights = (l1, tv, beta)
     objective = Objective(model, clips, targets, perturbation, score, weights, micro_batch)
+    check_gradients(model, clips)
     windows = Windows(objective)
     with tqdm(disable=not progress, desc="windows", total=0) as bar:
         start = windows.smallest_enough(bar)

@@ -1,5 +1,6 @@
 """Class scores of clips, and the state of a network while it is explained."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -8,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from vidlib import check
+from vidlib.explain.adapter import logits_in
 
 LARGEST_BATCH = 32  # clips; larger ones are no faster
+ONE_LOGIT = 'vidlib.explain.adapt(model, outputs="one logit")'
 ROOM = 2 * 2**30  # bytes that autograd may keep on a CPU
 
 
@@ -17,8 +20,9 @@ ROOM = 2 * 2**30  # bytes that autograd may keep on a CPU
 def held_fixed(model: nn.Module) -> Iterator[torch.device]:
     """Put the model into eval mode, its parameters out of autograd; yield its device.
 
-    On leaving, even by an exception, every module's mode and every parameter's requires_grad flag
-    are restored. No parameter takes part in autograd, so no ``.grad`` changes.
+    On leaving, even by an exception, every module's mode, every parameter's requires_grad flag,
+    every buffer and the random state are restored. No parameter takes part in autograd, so no
+    ``.grad`` changes.
 
     >>> layer = nn.Linear(2, 2)
     >>> with held_fixed(layer) as device:
@@ -29,15 +33,28 @@ def held_fixed(model: nn.Module) -> Iterator[torch.device]:
     """
     modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    buffers = [(m, name, b, b.clone()) for m in model.modules() for name, b in _buffers(m)]
     tensor = next(chain(model.parameters(), model.buffers()), torch.empty(0))
-    try:
-        model.eval().requires_grad_(False)
-        yield tensor.device
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
+    with torch.random.fork_rng([tensor.device] if tensor.is_cuda else []):
+        try:
+            model.eval()
+            for parameter, _ in flags:
+                parameter.requires_grad_(False)
+            yield tensor.device
+        finally:
+            for module, mode in modes:
+                module.training = mode
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
+            for module, name, buffer, saved in buffers:
+                if not torch.equal(buffer, saved):
+                    buffer.data.copy_(saved)
+                if getattr(module, name) is not buffer:
+                    setattr(module, name, buffer)
+
+
+def _buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return list(module.named_buffers(recurse=False))
 
 
 def check_clips(clips: Tensor) -> None:
@@ -54,17 +71,82 @@ def check_finite(what: str, values: Tensor) -> None:
         raise ValueError(f"{clip}: check its values, then the weights")
 
 
-def logits_of(model: nn.Module, clips: Tensor) -> Tensor:
-    """Return the model's logits (B, K); ValueError if it returns anything else."""
-    logits = model(clips)
+def logits_at_once(model: nn.Module, clips: Tensor) -> Tensor:
+    """Return the model's logits (B, K) of clips that it sees together; ValueError if it fails.
+
+    It gets a copy, which it may change, in the type of its parameters.
+    """
+    types = (p.dtype for p in model.parameters() if p.is_floating_point())
+    try:
+        logits = logits_in(model(clips.to(next(types, clips.dtype), copy=True)))
+    except Exception as error:  # a foreign network raises anything
+        raise ValueError(
+            f"the model fails on clips (B, C, T, H, W) of shape {tuple(clips.shape)} ({error}): if "
+            "it takes other inputs, wrap it with vidlib.explain.adapt"
+        ) from error
     good = isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == len(clips)
     wanted = f"a model that returns logits (B, K), here for {len(clips)} clips"
+    if isinstance(logits, Tensor) and logits.shape == (len(clips),):
+        wanted += f", or {ONE_LOGIT}"
     check.shape("the model's output", logits, wanted, good)
-    return logits
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def logits_of(model: nn.Module, clips: Tensor) -> Tensor:
+    """Return the model's logits (B, K), clip by clip if it takes no batch of them."""
+    try:
+        return logits_at_once(model, clips)
+    except ValueError:
+        if len(clips) == 1:
+            raise
+        try:
+            return torch.cat([logits_at_once(model, clip) for clip in clips.split(1)])
+        except ValueError:
+            pass
+        raise
+
+
+@torch.no_grad()
+def takes_batches(model: nn.Module, clips: Tensor) -> bool:
+    """Tell whether the model takes more than one of the clips at a time."""
+    try:
+        with held_fixed(model) as device:
+            return len(logits_at_once(model, clips[:2].to(device))) > 0
+    except ValueError:
+        return len(clips) == 1
+
+
+def warn_of_probabilities(logits: Tensor) -> None:
+    """Warn if logits (B, K) look like probabilities, of which a softmax would be taken."""
+    ones = logits.sum(1).sub(1).abs().max() < 1e-3
+    if logits.shape[1] > 1 and ones and ((logits >= 0) & (logits <= 1)).all():
+        warnings.warn(
+            "the model seems to return probabilities, and a softmax is taken of them again: wrap "
+            'it with vidlib.explain.adapt(model, outputs="probabilities")',
+            stacklevel=3,
+        )
+
+
+def check_gradients(model: nn.Module, clips: Tensor) -> None:
+    """Raise ValueError if no gradient of the model's logits reaches the clips."""
+    with held_fixed(model) as device, torch.inference_mode(False), torch.enable_grad():
+        shown = clips[:1].detach().clone().to(device).requires_grad_()
+        if not logits_of(model, shown).requires_grad:
+            raise ValueError(
+                "the model gives no gradients (its forward runs under no_grad, detaches, or leaves "
+                "PyTorch): mend that, or use search_masks, occlusion or random_masks"
+            )
 
 
 def softmax(logits: Tensor) -> Tensor:
-    """Return the softmax over classes of logits (B, K), in at least single precision."""
+    """Return the softmax over classes of logits (B, K), in at least single precision.
+
+    Raises ValueError for one class, whose score would always be 1.
+    """
+    if logits.shape[1] < 2:
+        raise ValueError(
+            f"the model returns one logit: wrap it as {ONE_LOGIT}, or follow the logit"
+        )
     return logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -98,6 +180,7 @@ def logits_of_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -
         chunks = [logits_of(model, chunk.to(device)) for chunk in clips.split(micro_batch)]
     logits = torch.cat(chunks).to(clips.device)
     check_finite("scores", logits)
+    warn_of_probabilities(logits)
     return logits
 
 
@@ -132,7 +215,7 @@ def fitting_batch(model: nn.Module, clips: Tensor) -> int:
         torch.enable_grad(),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
-        model(clips[:1].detach().to(device).requires_grad_())
+        logits_of(model, clips[:1].detach().to(device).requires_grad_())
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     bytes_of_one = sum(size for at, size in kept.items() if at not in weights)
     room = ROOM
