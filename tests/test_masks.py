@@ -311,7 +311,7 @@ def test_a_clip_is_done_when_its_loss_no_longer_falls_and_leaves_the_batch():
     learned = learn_masks(net, clips, l1=0, tv=0, iterations=100, micro_batch=2)
     steps = (~learned.losses.isnan()).sum(1)
     assert steps[1] == masks.PATIENCE + 1 < steps[0]
-    assert net.seen == base - 2 + steps.sum()
+    assert net.seen == base - 2 + steps.sum() + 1  # once, whether it gives gradients
     assert learned.path[1, steps[1] :].isnan().all() and learned.mask.isfinite().all()
     assert torch.equal(learned.mask[1], before.mask[1])
 
@@ -470,14 +470,14 @@ def test_model_is_left_as_found_even_after_an_exception(find, fails_at):
         seen.calls += 1
         assert not any(m.training for m in module.modules())
         assert not any(p.requires_grad for p in module.parameters())
-        if seen.calls == fails_at:
+        if fails_at and seen.calls >= fails_at:
             raise RuntimeError("broken")
 
     net.register_forward_pre_hook(watch)
     modes, flags, grads = state_of(net)
     options = {"iterations": 4} if find is learn_masks else {}
     if fails_at:
-        with pytest.raises(RuntimeError, match="broken"):
+        with pytest.raises(ValueError, match="broken"):
             find(net, clips, micro_batch=1, **options)
     else:
         find(net, clips, **options)

@@ -7,11 +7,12 @@
 - ``torchvision:r3d_18``, or any other of torchvision's video networks, with its own weights;
 - ``package.module:function``, where the function returns a `VideoNetwork`.
 
-Each is tried on one grey clip when it is loaded, so that what does not work fails at once.
+Each is tried when it is loaded, with its layer, so that what does not work fails at once.
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,10 +23,10 @@ from torch import Tensor, nn
 from vidlib import check
 from vidlib.data.clips import to_network
 from vidlib.data.video import VideoError, decode_sequences, video_geometry
-from vidlib.explain.gradcam import channels_last, token_grid
+from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import PERTURBATIONS, perturb, window_masks
-from vidlib.explain.scores import logits_of_clips, score_clips
+from vidlib.explain.scores import check_gradients, logits_of_clips, score_clips
 from vidlib.models.kinetics import kinetics_classes, load_kinetics_i3d
 from vidlib.models.store import best_device
 from vidlib.variants import VARIANTS
@@ -51,9 +52,9 @@ class VideoNetwork:
     the video. size: (H, W) of a clip. resize: the size of the pictures before their centre is
     cropped to ``size``: (height, width), or the length of the shorter side, which keeps their
     shape; by default ``size``, which may squash them and crops nothing. mean, std: of each channel,
-    in RGB from 0 to 1; by default values lie in [-1, 1]. classes: the names of the K classes, by
-    default their numbers. layer, reshape: as `grad_cam` takes them, by default the network's
-    ``gradcam_layer``; without a layer there is no Grad-CAM.
+    in RGB from 0 to 1; by default values lie in [-1, 1]. classes: the names of the K classes, or a
+    mapping from their numbers to names; by default their numbers. layer, reshape: as `grad_cam`
+    takes them, by default the network's ``gradcam_layer``; without a layer there is no Grad-CAM.
 
     Raises ValueError, naming the field, for invalid values.
     """
@@ -64,7 +65,7 @@ class VideoNetwork:
     resize: tuple[int, int] | int | None = None
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    classes: Sequence[str] = ()
+    classes: Sequence[str] | Mapping[int | str, str] = ()
     layer: nn.Module | None = None
     reshape: Callable[[Tensor], Tensor] | None = None
 
@@ -83,6 +84,13 @@ class VideoNetwork:
                 raise ValueError(f"{name} is {values!r}: give three numbers, for R, G and B")
             for value in values:
                 check.number(name, value, above=above)
+        if isinstance(self.classes, Mapping):
+            named = {int(number): name for number, name in self.classes.items()}
+            if sorted(named) != list(range(len(named))):
+                raise ValueError(f"classes has numbers {sorted(named)}: name each, from 0 on")
+            object.__setattr__(self, "classes", [named[k] for k in sorted(named)])
+        elif isinstance(self.classes, str):
+            raise ValueError(f"classes is {self.classes!r}: give a list of names")
         if self.layer is None:
             object.__setattr__(self, "layer", getattr(self.network, "gradcam_layer", None))
         elif all(module is not self.layer for module in self.network.modules()):
@@ -263,11 +271,14 @@ def _of_torchvision(name: str) -> VideoNetwork:
 
 
 def _imported(spec: str) -> VideoNetwork:
-    module, _, name = spec.partition(":")
+    module, _, name = spec.rpartition(":")
     try:
+        if "/" in module or module.endswith(".py"):
+            sys.path.insert(0, str(Path(module).absolute().parent))
+            module = Path(module).name.removesuffix(".py")
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        remedy = "give package.module:function, installed or in the working folder"
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        remedy = "give package.module:function or folder/file.py:function"
         raise ValueError(f"model {spec!r} cannot be imported ({error}): {remedy}") from error
     if not callable(function):
         raise ValueError(f"{spec} is a {type(function).__name__}: name a function")
@@ -278,13 +289,17 @@ def _imported(spec: str) -> VideoNetwork:
 
 
 def _try_out(spec: str, loaded: VideoNetwork) -> int:
-    """Return how many classes a network has, by its logits of a grey clip."""
-    clip = loaded.clip(np.full((loaded.frames, *loaded.size, 3), 128, np.uint8))
+    """Return how many classes a network has; ask it as it will be asked, and its layer."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, loaded.frames, *loaded.size, 3), np.uint8)
+    clips = torch.cat([loaded.clip(frames) for frames in noise])
     try:
-        logits = logits_of_clips(loaded.network, clip)
-    except Exception as error:  # what a network of unknown origin raises is anything
-        failed = f"{spec} returns no logits (B, K) for a clip {tuple(clip.shape)} ({error})"
-        raise ValueError(f"{failed}: check its frames and size") from error
+        logits = logits_of_clips(loaded.network, clips)
+        check_gradients(loaded.network, clips)
+        if loaded.layer is not None:
+            grad_cam(loaded.network, clips[:1], layer=loaded.layer, reshape=loaded.reshape)
+    except ValueError as error:
+        asked = f"{spec} cannot be explained with {loaded.frames} frames of {loaded.size}"
+        raise ValueError(f"{asked}: {error}") from error
     if logits.shape[1] < 2:
         raise ValueError(f"{spec} has one class: give a network with two or more")
     return logits.shape[1]

@@ -104,7 +104,8 @@ def learn_masks(
     if published and perturbation is reverse:
         perturbation = reverse_by_first_half
     objective = Objective(model, clips, targets, perturbation, score, (l1, tv, beta), micro_batch)
-    check_gradients(model, clips)
+    if iterations:
+        check_gradients(model, clips)
     shape = len(clips), clips.shape[2]
     with tqdm(disable=not progress, desc="steps of masks") as bar:
         if start is not None:
