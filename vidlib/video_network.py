@@ -11,6 +11,7 @@ Each is tried when it is loaded, with its layer, so that what does not work fail
 """
 
 import importlib
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from vidlib import check
 from vidlib.data.clips import to_network
-from vidlib.data.video import VideoError, decode_sequences, video_geometry
+from vidlib.data.video import read_clip, video_geometry
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import PERTURBATIONS, perturb, window_masks
@@ -130,16 +131,13 @@ def read_frames(
     >>> read_frames(STREET, network).shape
     (4, 24, 32, 3)
     """
-    height, width, turns = video_geometry(path)
-    if (start, stop) != (0, None) and not (stop and 0 <= start < stop - 1):
-        given = f"start is {start} and stop is {stop}"
-        raise ValueError(f"{given}: give both, frames from 0 on, at least two apart")
-    size = network.resized(height, width)
-    stored = size[::-1] if turns % 2 else size
-    (video,) = decode_sequences(Path(path), [(start, stop)], network.frames, stored)
-    if video.frames is None:
-        raise VideoError(video.reason)
-    upright = np.rot90(video.frames, turns, axes=(1, 2))
+    shown = video_geometry(path)
+    check.count("start", start, 0)
+    if stop is not None:
+        check.count("stop", stop, start + 2)
+    size = network.resized(shown.height, shown.width)
+    limits = {"limit": math.inf, "seek": True}
+    upright = read_clip(Path(path), network.frames, size, start, stop, **limits)
     top, left = (round((a - b) / 2) for a, b in zip(size, network.size, strict=True))
     cut = upright[:, top : top + network.size[0], left : left + network.size[1]]
     return np.ascontiguousarray(cut)

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from vidlib.compare.survival import Observer, removing, window_answers
-from vidlib.data.video import sample_frames
+from vidlib.data.sampling import sample_frames
 from vidlib.explain.perturb import frame_order, freeze
 from vidlib.rendered.scene import ACTING, DISTRACTING, Scene
 from vidlib.rendered.truth import InstanceMasks, Truth

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vidlib.data.video import sample_frames
+from vidlib.data.sampling import sample_frames
 from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
 from vidlib.rendered.scene import Scene
 

@@ -9,17 +9,16 @@ from vidlib.data.clips import (
     stream_clips,
     to_network,
 )
+from vidlib.data.encoding import write_avi, write_webm
 from vidlib.data.index import DataError, DataWarning
 from vidlib.data.kth import read_kth
 from vidlib.data.prepare import prepare_clips
+from vidlib.data.sampling import sample_frames, sample_times
 from vidlib.data.something import read_something
 from vidlib.data.video import (
     VideoError,
     decode_sequences,
     promised_frames,
     read_clip,
-    sample_frames,
     video_geometry,
-    write_avi,
-    write_webm,
 )

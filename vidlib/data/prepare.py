@@ -144,7 +144,7 @@ def prepare_clips(
     good, or the disk is too small.
 
     >>> import tempfile
-    >>> from vidlib.data.video import write_webm
+    >>> from vidlib.data.encoding import write_webm
     >>> folder = Path(tempfile.mkdtemp())
     >>> write_webm(folder / "1.webm", np.zeros((8, 32, 32, 3), np.uint8))
     >>> row = {"clip_id": "1", "path": str(folder / "1.webm"), "start": 0, "stop": None}

@@ -1,16 +1,14 @@
-"""Read video files frame by frame, and write VP9 and MPEG-4 that is the same byte for byte.
+"""Read the frames of video files as a player shows them.
 
-A file is decoded from its beginning, without seeking, so that frame numbers are exact. A frame that
-the decoder patches up (`is_corrupt`) counts as damaged. A file counts as cut off if it ends more
-than two frames, and more than a twentieth, before its header says: some headers are not exact. VP9
-and raw pictures have no checksums, so a flipped bit inside a frame can go unnoticed.
+A file is read twice: first its packets, which say when each frame is shown, then its frames. A
+frame that the decoder patches up (`is_corrupt`) counts as damaged. A file counts as cut off if it
+ends more than two frames, and more than a twentieth, before its header says: some headers are not
+exact. VP9 and raw pictures have no checksums, so a flipped bit inside a frame can go unnoticed.
 """
 
-import functools
-import itertools
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,173 +16,144 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from vidlib import check
+from vidlib.data.picture import Geometry, geometry_of, picture_of
+from vidlib.data.sampling import sample_times
 
 # Forced by suffix, so that a playlist that is named .webm, for example, is not followed.
 FORMATS = {".webm": "webm", ".avi": "avi"}
 NO_VIDEOS = ("tty",)  # text, which FFmpeg would render as pictures
 MOST_PIXELS = 4096 * 4096
-MOST_SECONDS = 60  # to decode one file: a damaged one may seem endless
+MOST_SECONDS = 60  # to decode one file of a data set: a damaged one may seem endless
+AHEAD = 250  # frames that are decoded rather than skipped by seeking
 
 
 class VideoError(ValueError):
     """A video file that cannot be read; the message names the file, the reason and the remedy."""
 
 
-def _encode(
-    path: Path, frames: np.ndarray, fps: int, form: str, codec: str, **options: str
-) -> None:
-    bitexact = {"fflags": "+bitexact"}  # no dates, no versions
-    with av.open(str(path), "w", format=form, options=bitexact) as container:
-        options = {"flags": "+bitexact", "threads": "1", **options}
-        stream = container.add_stream(codec, rate=fps, options=options)
-        assert isinstance(stream, av.VideoStream)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def write_webm(path: Path, frames: np.ndarray, fps: int = 12) -> None:
-    """Encode frames, (T, H, W, 3) uint8 RGB with even H and W, as VP9 in a webm file.
-
-    The same frames give the same bytes.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
-    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
-    >>> video_geometry(path)
-    Geometry(height=32, width=48, turns=0)
-    """
-    options = {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b": "0"}
-    _encode(path, frames, fps, "webm", "libvpx-vp9", **options)
-
-
-def write_avi(path: Path, frames: np.ndarray, fps: int = 25) -> None:
-    """Encode frames, (T, H, W, 3) uint8 RGB with even H and W, as MPEG-4 in an avi file.
-
-    The same frames give the same bytes.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "clip.avi")
-    >>> write_avi(path, np.zeros((8, 32, 48, 3), np.uint8))
-    >>> promised_frames(path)
-    8
-    """
-    quantiser = str(3 * 118)  # 3 of 1 to 31, in FFmpeg's lambda units
-    _encode(path, frames, fps, "avi", "mpeg4", flags="+bitexact+qscale", global_quality=quantiser)
-
-
-def sample_frames(total: int, wanted: int) -> np.ndarray:
-    """Return `wanted` frame numbers spread evenly over `total` frames, both ends included.
-
-    int64, non-decreasing; frames repeat if total < wanted (Sec. 4.1 of the paper: sequences are
-    "sub-sampled to cover the entire sequence").
-
-    >>> sample_frames(9, 5)
-    array([0, 2, 4, 6, 8])
-    """
-    check.count("total", total)
-    check.count("wanted", wanted)
-    return np.round(np.linspace(0, total - 1, wanted)).astype(np.int64)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple]:
-    """Open a file for decoding by one thread; yield its container and its video stream."""
+    """Open a file for decoding by one thread; yield its container and its best video stream."""
     form = FORMATS.get(path.suffix.lower())
     try:
         if not path.is_file():
             raise VideoError(f"{path}: no such video; check the path or fetch the data set again")
         if not path.stat().st_size:
             raise VideoError(f"{path}: is empty; fetch the file again")
-        with av.open(str(path), format=form, metadata_errors="replace") as container:
-            if not container.streams.video or container.format.name in NO_VIDEOS:
+        # An absolute path: 10:20.mp4 alone would be an address.
+        with av.open(str(path.absolute()), format=form, metadata_errors="replace") as container:
+            stream = container.streams.best("video")
+            if stream is None or container.format.name in NO_VIDEOS:
                 raise VideoError(f"{path}: holds no video stream; replace the file")
-            stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise VideoError(f"{path}: no decoder knows its codec; replace the file")
             if not 0 < stream.width * stream.height <= MOST_PIXELS:
-                size = f"{stream.width} by {stream.height}"
-                raise VideoError(f"{path}: claims pictures of {size}; fetch the file again")
-            stream.codec_context.thread_count = 1  # several processes share the cores
+                raise VideoError(
+                    f"{path}: claims pictures of {stream.width} by {stream.height}, more than "
+                    f"{MOST_PIXELS:,} pixels or none; make it smaller, or fetch the file again"
+                )
+            stream.codec_context.thread_count = 1  # cores are shared out among processes
             yield container, stream
     except (av.FFmpegError, OSError, MemoryError) as error:
         raise VideoError(f"{path}: cannot be decoded ({error}); fetch the file again") from error
 
 
-def _promise(container, stream) -> int:
-    if stream.frames:
-        return stream.frames
+def _promised_seconds(container, stream) -> float:
+    """Return how long a file's header says that its pictures are shown, 0.0 if it does not say."""
+    if container.format.name == "mpegts":  # no header: FFmpeg guesses
+        return 0.0
     if stream.duration is not None:
-        seconds = float(stream.duration * stream.time_base)
-    elif container.duration is not None and len(container.streams) == 1:
-        seconds = container.duration / av.time_base
-    else:
-        return 0
-    return round(seconds * float(stream.average_rate or 0))
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return 0.0
 
 
 def promised_frames(path: Path) -> int:
-    """Return the number of frames that a file's header gives, 0 if it gives none.
+    """Return how many frames a file's header says it has, 0 if it does not say.
 
     Raises `VideoError` if the file cannot be opened. Nothing is decoded.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
-    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
-    >>> promised_frames(path)
-    8
     """
     with _opened(Path(path)) as (container, stream):
-        return _promise(container, stream)
+        seconds = _promised_seconds(container, stream)
+        return round(seconds * float(stream.average_rate or 0)) or stream.frames
 
 
-class Geometry(NamedTuple):
-    """Size and rotation of a video's pictures.
+class Timeline(NamedTuple):
+    """The frames of a file that a player shows, in order.
 
-    height, width: upright, in pixels. turns: quarter turns anticlockwise, 0 to 3, that make a
-    decoded picture upright: phones store pictures as the sensor sees them, with a rotation.
+    times: (N,) float64, when each is first shown, in seconds. stamps: by a frame's time stamp, its
+    number. keys: numbers of the frames at which decoding can start.
     """
 
-    height: int
-    width: int
-    turns: int
+    times: np.ndarray
+    stamps: dict[int, int]
+    keys: np.ndarray
+
+    @classmethod
+    def of(cls, stamps: list[int], keys: set[int], unit: float) -> "Timeline":
+        """Make one of time stamps, in any order, in units of so many seconds."""
+        stamps = sorted(set(stamps))
+        numbers = {stamp: number for number, stamp in enumerate(stamps)}
+        times = np.array(stamps, float) * unit
+        return cls(times, numbers, np.array(sorted(numbers[s] for s in keys), int))
+
+
+def _timeline(container, stream) -> Timeline:
+    """Read all packets of a stream; frames that an edit list hides do not count."""
+    stamps, keys = [], set()
+    for packet in container.demux(stream):
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if packet.size and not packet.is_discard:
+            stamps.append(len(stamps) if stamp is None else stamp)
+            if packet.is_keyframe:
+                keys.add(stamps[-1])
+    return Timeline.of(stamps, keys, float(stream.time_base))
 
 
 def video_geometry(path: Path) -> Geometry:
-    """Return size and rotation of a video's pictures; two of them are decoded.
+    """Return how the pictures of a video are shown; two of them are decoded.
 
-    Raises `VideoError` if the file cannot be opened or decoded, or is a still picture.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
-    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
-    >>> video_geometry(path)
-    Geometry(height=32, width=48, turns=0)
+    Raises `VideoError` if the file is no video: cannot be opened or decoded, or is a still picture.
     """
     path = Path(path)
     with _opened(path) as (container, stream):
-        frames = [frame for frame, _ in itertools.islice(_frames(path, container.demux(stream)), 2)]
-    if len(frames) < 2:
-        raise VideoError(f"{path}: holds {len(frames)} frames, so is no video; give another")
-    turns = round(frames[0].rotation / 90) % 4
-    sides = (frames[0].height, frames[0].width)
-    return Geometry(*(sides[::-1] if turns % 2 else sides), turns)
+        found = []
+        for frame, _ in _frames(path, container, stream, MOST_SECONDS):
+            found.append(geometry_of(frame, stream))
+            if len(found) == 2:
+                return found[0]
+    raise VideoError(f"{path}: holds {len(found)} frames, so is no video; give another")
 
 
-@functools.cache
-def _reformatter() -> av.video.reformatter.VideoReformatter:
-    return av.video.reformatter.VideoReformatter()  # shared: it is slow to set up
+def _frames(path: Path, container, stream, limit: float) -> Iterator[tuple[av.VideoFrame, bool]]:
+    """Yield the frames of a stream from where it stands, each with whether damage shows in it.
+
+    A transport stream may be cut anywhere: there what comes before the first key frame, and the
+    damaged end of the last frame, are not shown.
+    """
+    deadline = time.monotonic() + limit
+    cut_anywhere = container.format.name == "mpegts"
+    damaged, begun, held = False, not cut_anywhere, None
+    for packet in container.demux(stream):
+        for frame in packet.decode():
+            # Frames inherit the damage of those they are predicted from, up to a key frame.
+            damaged = frame.is_corrupt or (damaged and not frame.key_frame)
+            begun = begun or (frame.key_frame and not damaged)
+            if begun and held is not None:
+                yield held
+            held = (frame, damaged) if begun else None
+        if time.monotonic() > deadline:
+            raise VideoError(f"{path}: takes over {limit:g} s to decode; cut or shorten it")
+    if held is not None and not (cut_anywhere and held[1]):
+        yield held
 
 
 class Decoded(NamedTuple):
-    """A sequence of a file: its sampled frames, or why it is bad.
+    """A sequence of a file: its sampled frames, or why there are none.
 
-    frames: (T, H, W, 3) uint8 RGB, None if it is bad. length: of the sequence, in frames of the
-    file, 0 if unknown. reason: the file, what is wrong with it and the remedy; "" if it is good.
+    frames: (T, H, W, 3) uint8 RGB, or None. length: of the sequence, in frames of the file, 0 if
+    unknown. reason: what is wrong with which file, and the remedy; "" if nothing is.
     """
 
     frames: np.ndarray | None
@@ -193,149 +162,145 @@ class Decoded(NamedTuple):
 
 
 class _Sampler:
-    """Collects the sampled frames of some sequences while their file is decoded."""
+    """Collects the sampled frames of some sequences while their file is decoded.
 
-    def __init__(self, path: Path, ranges: list[tuple[int, int]], frames: int, size):
-        self.path, self.ranges, self.size = path, ranges, size
-        self.clips = [np.empty((frames, *size, 3), np.uint8) for _ in ranges]
+    times: when each frame of the file is first shown, (N,).
+    """
+
+    def __init__(self, path: Path, ranges, times: np.ndarray, frames: int, size: tuple[int, int]):
+        self.path, self.size, self.to_end = path, size, [stop is None for _, stop in ranges]
+        self.ranges = [(start, len(times) if stop is None else stop) for start, stop in ranges]
+        self.last = max(stop for _, stop in self.ranges)
+        self.clips = [np.zeros((frames, *size, 3), np.uint8) for _ in ranges]
         self.reasons = [""] * len(ranges)
-        self.places = defaultdict(list)  # by frame number: clips and positions that it fills
-        for k, (start, stop) in enumerate(ranges):
-            for position, number in enumerate(start + sample_frames(stop - start, frames)):
-                self.places[int(number)].append((k, position))
-
-    def take(self, number: int, frame: av.VideoFrame, damaged: bool) -> None:
-        if damaged:
-            for k, (start, stop) in enumerate(self.ranges):
-                if start <= number < stop and not self.reasons[k]:
-                    self.reasons[k] = (
-                        f"{self.path}: frame {number} is damaged; fetch the file again"
-                    )
-        if number in self.places:
-            height, width = self.size
-            picture = _reformatter().reformat(
-                frame,
-                width=width,
-                height=height,
-                format="rgb24",
-                interpolation="AREA",
-                threads=1,  # after a fork it would wait for threads that are gone
-            )
-            for k, position in self.places[number]:
-                self.clips[k][position] = picture.to_ndarray()
-
-    def result(self, count: int) -> list[Decoded]:
-        """Return the sequences, once all `count` frames of the file were taken."""
+        self.wanted = defaultdict(list)  # of each frame number: which clips it goes to, and where
         for k, (start, stop) in enumerate(self.ranges):
-            if count < stop and not self.reasons[k]:
-                self.reasons[k] = (
-                    f"{self.path}: holds {count} frames, too few for frames {start} to {stop}; "
-                    "fetch the file again"
-                )
+            if start < stop <= len(times):
+                for position, number in enumerate(sample_times(times[start:stop], frames)):
+                    self.wanted[start + int(number)].append((k, position))
+
+    def refuse(self, k: int, reason: str) -> None:
+        """Note what is wrong with a sequence, unless something else is."""
+        self.reasons[k] = self.reasons[k] or reason
+
+    def take(self, number: int, frame: av.VideoFrame, damaged: bool, stream) -> None:
+        """Take the frame of this number if it is wanted."""
+        for k, (start, stop) in enumerate(self.ranges):
+            if damaged and start <= number < stop:
+                self.refuse(k, f"{self.path}: frame {number} is damaged; fetch the file again")
+        if number in self.wanted:
+            picture = picture_of(frame, self.size, geometry_of(frame, stream))
+            for k, position in self.wanted.pop(number):
+                self.clips[k][position] = picture
+
+    def result(self) -> list[Decoded]:
+        """Return the sequences."""
         return [
-            Decoded(None if reason else clip, stop - start, reason)
+            Decoded(None if reason else clip, max(0, stop - start), reason)
             for clip, reason, (start, stop) in zip(
                 self.clips, self.reasons, self.ranges, strict=True
             )
         ]
 
 
-def _frames(path: Path, packets: Iterable[av.Packet]) -> Iterator[tuple[av.VideoFrame, bool]]:
-    """Yield the frames of some packets, each with whether it is damaged."""
-    deadline = time.monotonic() + MOST_SECONDS
-    damaged = False
-    for packet in packets:
-        for frame in packet.decode():
-            # Damage spreads to the frames that are predicted from one, up to a key frame.
-            damaged = frame.is_corrupt or (damaged and not frame.key_frame)
-            yield frame, damaged
-        if time.monotonic() > deadline:
-            raise VideoError(f"{path}: takes over {MOST_SECONDS} s to decode; replace the file")
+def _decode(sampler: _Sampler, timeline: Timeline, limit: float, seek: bool) -> np.ndarray:
+    """Give a sampler the frames of its file; return when each was shown, in seconds.
 
-
-def _decode_ranges(path: Path, ranges, frames: int, size) -> list[Decoded]:
-    sampler, count = _Sampler(path, ranges, frames, size), 0
+    With `seek`, frames far from any that is wanted are skipped, and no times are returned for them.
+    """
+    times = []
     try:
-        with _opened(path) as (container, stream):
-            decoded = _frames(path, container.demux(stream))
-            for frame, damaged in itertools.islice(decoded, max(stop for _, stop in ranges)):
-                sampler.take(count, frame, damaged)
-                count += 1
-    except VideoError as error:  # sequences before it may be good
-        sampler.reasons = [
-            reason or (str(error) if count < stop else "")
-            for reason, (_, stop) in zip(sampler.reasons, ranges, strict=True)
-        ]
-    return sampler.result(count)
+        with _opened(sampler.path) as (container, stream):
+            frames = _frames(sampler.path, container, stream, limit)
+            if seek and container.format.name != "avi":  # whose time stamps are in coding order
+                _skip(sampler, timeline, container, stream, frames, limit)
+                return timeline.times
+            for number, (frame, damaged) in enumerate(frames):
+                times.append(number if frame.time is None else frame.time)
+                sampler.take(number, frame, damaged, stream)
+                if number + 1 == sampler.last and not any(sampler.to_end):
+                    break
+    except VideoError as error:  # what came before may be whole
+        for k, (_, stop) in enumerate(sampler.ranges):
+            if len(times) < stop:
+                sampler.refuse(k, str(error))
+    return np.array(times, float)
 
 
-def _decode_whole(path: Path, frames: int, size) -> Decoded:
-    total = None
-    while True:
-        with _opened(path) as (container, stream):
-            packets = list(container.demux(stream))  # compressed: small
-            if total is None:  # one per frame, in almost all files
-                total = sum(1 for packet in packets if packet.size)
-            sampler, count = _Sampler(path, [(0, max(1, total))], frames, size), 0
-            for frame, damaged in _frames(path, packets):
-                sampler.take(count, frame, damaged)
-                count += 1
-            promised = _promise(container, stream)
-        if count < promised - max(2, 0.05 * promised):
-            raise VideoError(
-                f"{path}: is cut off: promises {promised} frames, has {count}; fetch the file again"
-            )
-        if count == total or not count:
-            return sampler.result(count)[0]
-        total = count
+def _skip(sampler: _Sampler, timeline: Timeline, container, stream, frames, limit: float) -> None:
+    """Take the wanted frames one after the other, seeking where the next is far ahead."""
+    stamps, position, sought = list(timeline.stamps), -1, False
+    for number in sorted(sampler.wanted):
+        keys = timeline.keys[timeline.keys <= number]
+        if len(keys) and keys[-1] > position + AHEAD:
+            container.seek(stamps[keys[-1]], stream=stream)
+            frames, sought = _frames(sampler.path, container, stream, limit), True
+        for frame, damaged in frames:
+            position = timeline.stamps.get(frame.pts, len(stamps)) if sought else position + 1
+            sampler.take(position, frame, damaged, stream)
+            if position >= number:
+                break
 
 
 def decode_sequences(
-    path: str | Path,
+    path: Path,
     ranges: Sequence[tuple[int, int | None]],
     frames: int,
     size: tuple[int, int],
+    *,
+    limit: float = MOST_SECONDS,
+    seek: bool = False,
 ) -> list[Decoded]:
-    """Decode sequences of a file in one pass; each is good or bad by itself.
+    """Decode sequences of a file, each of them on its own good or bad.
 
-    ranges: (start, stop) in frames of the file, 0-based, half-open; or (0, None), the whole file. A
-    sequence is sampled by `sample_frames` and resized to `size`, (H, W), without cropping, as in
-    the paper. It is bad if the file cannot be read, ends before the range does (or, the whole file,
-    before its header says) or is damaged in the range. A problem with the file is a `reason`, never
-    an exception. Raises ValueError for other ranges without a stop.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
-    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
-    >>> [(one.frames.shape, one.length) for one in decode_sequences(path, [(2, 8)], 4, (16, 16))]
-    [((4, 16, 16, 3), 6)]
+    ranges: (start, stop) in frames of the file as shown, 0-based, half-open; stop None is the end.
+    A sequence is sampled by `sample_times` and squashed to `size`, (H, W), not cropped, as in the
+    paper. It is bad if the file cannot be read, ends too early (for the range; one to the end, for
+    the duration that the header promises) or is damaged within it. limit: seconds that decoding may
+    take. seek: whether to skip what lies between sampled frames, for long films; else the file is
+    decoded from its beginning, so that frame numbers are exact in any file. What is wrong with a
+    file is a reason, never an exception.
     """
     path = Path(path)
-    if all(stop is not None for _, stop in ranges):
-        return _decode_ranges(path, list(ranges), frames, size)
-    if set(ranges) != {(0, None)}:
-        raise ValueError(f"ranges are {list(ranges)}: only the whole file, (0, None), has no stop")
     try:
-        whole = _decode_whole(path, frames, size)
+        with _opened(path) as (container, stream):
+            timeline = _timeline(container, stream)
+            promised, rate = _promised_seconds(container, stream), float(stream.average_rate or 0)
     except VideoError as error:
-        whole = Decoded(None, 0, str(error))
-    return [whole for _ in ranges]
+        return [Decoded(None, 0, str(error)) for _ in ranges]
+    sampler = _Sampler(path, ranges, timeline.times, frames, size)
+    times = _decode(sampler, timeline, limit, seek)
+    if seek and sampler.wanted:  # its time stamps are of no use
+        return decode_sequences(path, ranges, frames, size, limit=limit)
+    if any(sampler.to_end) and len(times) not in (0, len(timeline.times)):
+        # Packets are not always frames: once more, by the frames that were there.
+        sampler = _Sampler(path, ranges, times, frames, size)
+        times = _decode(sampler, timeline, limit, False)
+    count = len(times)
+    shown = (times[-1] - times[0]) * count / max(1, count - 1) if count else 0.0
+    for k, (start, stop) in enumerate(sampler.ranges):
+        if sampler.to_end[k] and shown < min(0.95 * promised, promised - 2 / (rate or 1)):
+            told = f"its header promises {promised * rate:.0f} frames, {count} can be decoded"
+            sampler.refuse(k, f"{path}: is cut off: {told}; fetch the file again")
+        if not start < stop <= count:
+            few = f"holds {count} frames, too few for frames {start} to {stop}"
+            sampler.refuse(k, f"{path}: {few}; fetch the file again")
+    return sampler.result()
 
 
 def read_clip(
-    path: str | Path, frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None
+    path: Path,
+    frames: int,
+    size: tuple[int, int],
+    start: int = 0,
+    stop: int | None = None,
+    **options,
 ) -> np.ndarray:
-    """Return the sampled frames of a sequence, by default the file: (frames, H, W, 3) uint8 RGB.
+    """Return a sequence's sampled frames, (frames, H, W, 3) uint8 RGB, the whole file by default.
 
-    As `decode_sequences`, but raises `VideoError` if the sequence is bad.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "clip.webm")
-    >>> write_webm(path, np.zeros((8, 32, 48, 3), np.uint8))
-    >>> read_clip(path, 4, (16, 16)).shape
-    (4, 16, 16, 3)
+    As `decode_sequences` has it, with its options, but raises `VideoError` if the sequence is bad.
     """
-    (sequence,) = decode_sequences(path, [(start, stop)], frames, size)
+    (sequence,) = decode_sequences(path, [(start, stop)], frames, size, **options)
     if sequence.frames is None:
         raise VideoError(sequence.reason)
     return sequence.frames

@@ -170,7 +170,7 @@ def discriminative_crop(
     >>> discriminative_crop(model, torch.rand(1, 1, 4, 1, 1), shortest=4).tolist()
     [[1.0, 1.0, 1.0, 1.0]]
     """
-    from vidlib.data.video import sample_frames  # here, as masks need no decoder of videos
+    from vidlib.data.sampling import sample_frames  # here, as masks need no decoder of videos
 
     check_clips(clips)
     length = clips.shape[2]

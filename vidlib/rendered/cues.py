@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from vidlib import check
-from vidlib.data.video import read_clip, write_webm
+from vidlib.data.encoding import write_webm
+from vidlib.data.video import read_clip
 from vidlib.rendered.drawing import DISC, cut_out, fill
 from vidlib.rendered.files import MadeClip, clip_rngs, render_set
 from vidlib.rendered.observers import NOTHING, checked_orders

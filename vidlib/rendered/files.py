@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from vidlib.data.encoding import write_webm
 from vidlib.data.something import VIDEOS, list_file
-from vidlib.data.video import write_webm
 from vidlib.files import aside, sweep, write_text
 from vidlib.rendered.scene import Scene
 from vidlib.rendered.truth import FOLDER, InstanceMasks, masks_file, write_masks, write_truth

@@ -6,7 +6,7 @@ import numpy as np
 
 from vidlib import check
 from vidlib.data.clips import Clips
-from vidlib.data.video import sample_frames
+from vidlib.data.sampling import sample_frames
 
 
 class Spliced(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidlib import check
-from vidlib.data.video import sample_frames
+from vidlib.data.sampling import sample_frames
 from vidlib.show.sprites import address, webp
 
 GAP = 2  # pixels between two frames

@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from vidlib.compare.survival import minimal, removing
-from vidlib.data.video import read_clip, sample_frames
+from vidlib.data.sampling import sample_frames
+from vidlib.data.video import read_clip
 from vidlib.explain.perturb import PERTURBATIONS, frame_order, window_masks
 from vidlib.rendered.scene import ACTING
 from vidlib.rendered.truth import InstanceMasks

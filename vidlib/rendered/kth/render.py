@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vidlib.data.encoding import write_avi
 from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
-from vidlib.data.video import VideoError, promised_frames, write_avi
+from vidlib.data.video import VideoError, promised_frames
 from vidlib.files import aside, write_text
 from vidlib.rendered.files import check_counts, make_folders, render_all
 from vidlib.rendered.kth.body import subject
