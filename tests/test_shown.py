@@ -260,8 +260,17 @@ def test_the_best_stream_is_taken(tmp_path, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["10:20.mp4", "http:x.mp4", "file:a.mp4", "%03d.mp4", "a*?.mp4", "-i.mp4", "日本 語.mp4"]
-    + ["concat:a|b.mp4", "pipe:0.mp4"],
+    [
+        "10:20.mp4",
+        "http:x.mp4",
+        "file:a.mp4",
+        "%03d.mp4",
+        "a*?.mp4",
+        "-i.mp4",
+        "日本 語.mp4",
+        "concat:a|b.mp4",
+        "pipe:0.mp4",
+    ],
 )
 def test_a_path_is_a_path(tmp_path, name, monkeypatch):
     film(tmp_path / "a.mp4").rename(tmp_path / name)

@@ -11,7 +11,6 @@ Each is tried when it is loaded, with its layer, so that what does not work fail
 """
 
 import importlib
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -136,8 +135,7 @@ def read_frames(
     if stop is not None:
         check.count("stop", stop, start + 2)
     size = network.resized(shown.height, shown.width)
-    limits = {"limit": math.inf, "seek": True}
-    upright = read_clip(Path(path), network.frames, size, start, stop, **limits)
+    upright = read_clip(path, network.frames, size, start, stop, seek=True)
     top, left = (round((a - b) / 2) for a, b in zip(size, network.size, strict=True))
     cut = upright[:, top : top + network.size[0], left : left + network.size[1]]
     return np.ascontiguousarray(cut)
