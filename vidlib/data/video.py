@@ -10,7 +10,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,8 @@ from vidlib.data.sampling import sample_times
 # Forced by suffix, so that a playlist that is named .webm, for example, is not followed.
 FORMATS = {".webm": "webm", ".avi": "avi"}
 NO_VIDEOS = ("tty",)  # text, which FFmpeg would render as pictures
-BARE = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc")  # no header, so cut anywhere, no duration
+NO_TIMES = ("mpeg", "mpegvideo", "h264", "hevc")  # few time stamps, or none
+NO_HEADER = ("mpegts", *NO_TIMES)  # files may be cut anywhere, and their duration is a guess
 MOST_SIDE = 8192  # pixels
 MOST_SECONDS = 60  # to decode one file of a data set: a damaged one may seem endless
 AHEAD = 250  # frames that are decoded rather than skipped by seeking
@@ -54,9 +55,7 @@ def _opened(path: Path) -> Iterator[tuple]:
             sides = (stream.width, stream.height)
             if min(sides) < 1 or max(sides) > MOST_SIDE:
                 size = f"claims pictures of {stream.width} by {stream.height}"
-                raise VideoError(
-                    f"{path}: {size}, the most is {MOST_SIDE}; make it smaller or fetch it again"
-                )
+                raise VideoError(f"{path}: {size}, not 1 to {MOST_SIDE}; convert or fetch it again")
             stream.codec_context.thread_count = 1  # several processes share the cores
             yield container, stream
     except (av.FFmpegError, OSError, MemoryError) as error:
@@ -67,7 +66,7 @@ def _promised_seconds(container, stream) -> float:
     """Return for how long a file's header says that there are pictures, 0.0 if it does not say."""
     if container.format.name == "avi" and stream.frames and stream.average_rate:
         return float(stream.frames / stream.average_rate)  # counts skipped frames, too
-    if container.format.name in BARE:  # FFmpeg guesses
+    if container.format.name in NO_HEADER:  # FFmpeg guesses
         return 0.0
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
@@ -162,7 +161,7 @@ def _frames(path: Path, container, stream, limit: float) -> Iterator[tuple[av.Vi
     A file without a header may be cut anywhere: what comes before its first key frame is not shown,
     nor the damaged end of its last frame.
     """
-    deadline, bare = time.monotonic() + limit, container.format.name in BARE
+    deadline, bare = time.monotonic() + limit, container.format.name in NO_HEADER
     damaged, begun, held = False, not bare, None
     for packet in container.demux(stream):
         for frame in packet.decode():
@@ -257,8 +256,9 @@ def _decode_some(sampler: _Sampler, timeline: Timeline) -> None:
     numbers = {stamp: number for number, stamp in enumerate(timeline.stamps)}
     position, key = -1, 0
     with _opened(sampler.path) as (container, stream):
-        if container.format.name == "avi" and stream.codec_context.has_b_frames:
-            return  # its time stamps are in the order of decoding
+        name, by_dts = container.format.name, stream.codec_context.has_b_frames
+        if name in NO_TIMES or (name == "avi" and by_dts):  # stamps in the order of decoding
+            return
         frames = _frames(sampler.path, container, stream, math.inf)
         for number in sorted(sampler.wanted):
             before = timeline.keys[timeline.keys <= number]
@@ -304,11 +304,12 @@ def decode_sequences(
         with _opened(path) as (container, stream):
             timeline = _timeline(container, stream)
             promised, rate = _promised_seconds(container, stream), float(stream.average_rate or 0)
-        times, sampler = timeline.times, _Sampler(path, ranges, timeline.times, frames, size)
-        if seek:
-            _decode_some(sampler, timeline)
     except VideoError as error:
         return [Decoded(None, 0, str(error)) for _ in ranges]
+    times, sampler = timeline.times, _Sampler(path, ranges, timeline.times, frames, size)
+    if seek:
+        with suppress(VideoError):  # some files refuse to
+            _decode_some(sampler, timeline)
     if sampler.wanted or not seek:
         sampler = _Sampler(path, ranges, times, frames, size)
         times = _decode(sampler, limit)
