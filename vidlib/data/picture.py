@@ -1,10 +1,11 @@
 """The pictures of a video as a player shows them: upright, not mirrored, in the right colours."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import Colorspace, VideoReformatter
 
 UNTAGGED = 2  # how FFmpeg numbers an unspecified colour space
 
@@ -35,8 +36,8 @@ class Geometry(NamedTuple):
 
 def geometry_of(frame: av.VideoFrame, stream: av.VideoStream) -> Geometry:
     """Return how a frame is shown, by its display matrix and the aspect of its pixels."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5] if data else (1, 0, 0, 0, 1)
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    a, b, _, c, d = np.frombuffer(data, "i4")[:5] if data else (1, 0, 0, 0, 1)
     matrix = np.array([[a, c], [b, d]])
     matrix = np.sign(matrix) * (np.abs(matrix) == np.abs(matrix).max(0))
     if sorted(np.abs(matrix).sum(0)) + sorted(np.abs(matrix).sum(1)) != [1, 1, 1, 1]:
@@ -47,8 +48,8 @@ def geometry_of(frame: av.VideoFrame, stream: av.VideoStream) -> Geometry:
 
 
 @functools.cache
-def _reformatter() -> av.video.reformatter.VideoReformatter:
-    return av.video.reformatter.VideoReformatter()  # one for all: it is slow to set up
+def _reformatter() -> VideoReformatter:
+    return VideoReformatter()  # one for all: it is slow to set up
 
 
 def picture_of(frame: av.VideoFrame, size: tuple[int, int], geometry: Geometry) -> np.ndarray:
@@ -62,7 +63,7 @@ def picture_of(frame: av.VideoFrame, size: tuple[int, int], geometry: Geometry) 
         width=width,
         height=height,
         format="rgb24",
-        src_colorspace="ITU709" if untagged and high else None,
+        src_colorspace=Colorspace.ITU709 if untagged and high else None,
         interpolation="AREA",
         threads=1,  # others would be missing from it after a fork, and waited for
     )

@@ -46,10 +46,11 @@ def _opened(path: Path) -> Iterator[tuple]:
         # An absolute path: 10:20.mp4 alone would be an address.
         with av.open(str(path.absolute()), format=form, metadata_errors="replace") as container:
             stream = container.streams.best("video")
-            if stream is not None and stream.frames == 1:  # a thumbnail that is not marked as one
-                stream = max(container.streams.video, key=lambda other: other.frames)
             if stream is None or container.format.name in NO_VIDEOS:
                 raise VideoError(f"{path}: holds no video stream; replace the file")
+            if stream.frames == 1:  # a thumbnail that is not marked as one
+                stream = max(container.streams.video, key=lambda other: other.frames)
+            assert isinstance(stream, av.VideoStream)
             if stream.codec_context is None:
                 raise VideoError(f"{path}: no decoder knows its codec; replace the file")
             sides = (stream.width, stream.height)
@@ -109,7 +110,8 @@ class Timeline(NamedTuple):
 
 def _timeline(container, stream) -> Timeline:
     """Read all packets of a stream; frames that an edit list hides do not count."""
-    shown, keys = {}, set()  # shown: duration by time stamp
+    shown: dict[int, int] = {}  # durations by time stamp
+    keys = set()
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as logs:
@@ -233,7 +235,7 @@ class _Sampler:
 
 def _decode(sampler: _Sampler, limit: float) -> np.ndarray:
     """Take the frames of a file from its beginning; return when each was shown, in seconds."""
-    times = []
+    times: list[float] = []
     try:
         with _opened(sampler.path) as (container, stream):
             for frame, damaged in _frames(sampler.path, container, stream, limit):
@@ -267,7 +269,7 @@ def _decode_some(sampler: _Sampler, timeline: Timeline) -> None:
                 container.seek(timeline.stamps[key], stream=stream)
                 frames = _frames(sampler.path, container, stream, math.inf)
             for frame, damaged in frames:
-                position = numbers.get(frame.pts, position)
+                position = numbers.get(frame.pts or 0, position)
                 if position >= key:  # some before a key frame need what was skipped
                     sampler.take(position, frame, damaged, stream)
                 if position >= number:
