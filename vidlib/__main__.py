@@ -1,4 +1,7 @@
-"""Run stages of the study from the command line: python -m vidlib train-i3d --profile smoke."""
+"""Run stages of the study from the command line: python -m vidlib train-i3d --profile smoke.
+
+Explain videos of your own: python -m vidlib explain my.mp4 (see explain --help).
+"""
 
 import argparse
 import ast
@@ -7,6 +10,7 @@ import sys
 import warnings
 from typing import Any
 
+from vidlib import report
 from vidlib.data.index import DataWarning
 from vidlib.distributed import rank
 from vidlib.study import Study
@@ -46,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say; return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["explain"]:
+        return report.main(arguments[1:])
     options = _parser().parse_intermixed_args(arguments)
     name, seeds = "-".join(options.stage), options.seeds
     try:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from vidlib import check
 from vidlib.data.clips import to_network
+from vidlib.data.picture import Geometry
 from vidlib.data.video import read_clip, video_geometry
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.objective import Perturbation
@@ -109,16 +110,23 @@ class VideoNetwork:
         return (((to_network(frames) + 1) / 2 - mean) / std)[None]
 
 
-def check_video(path: Path) -> None:
-    """Raise `VideoError`, saying why, unless a file is a video.
+def check_video(path: str | Path, start: int = 0, stop: int | None = None) -> Geometry:
+    """Return how a video's pictures are shown; refuse what is no video, and invalid frame numbers.
 
-    >>> check_video(STREET)
+    Raises `VideoError`, saying why, for a file that is no video, and ValueError for a range of less
+    than two frames.
+
+    >>> check_video(STREET)[:2]
+    (240, 320)
     """
-    video_geometry(Path(path))
+    check.count("start", start, 0)
+    if stop is not None:
+        check.count("stop", stop, start + 2)
+    return video_geometry(path)
 
 
 def read_frames(
-    path: Path, network: VideoNetwork, start: int = 0, stop: int | None = None
+    path: str | Path, network: VideoNetwork, start: int = 0, stop: int | None = None
 ) -> np.ndarray:
     """Return the frames of a video that a network sees: (frames, *size, 3) uint8 RGB, upright.
 
@@ -130,10 +138,7 @@ def read_frames(
     >>> read_frames(STREET, network).shape
     (4, 24, 32, 3)
     """
-    shown = video_geometry(path)
-    check.count("start", start, 0)
-    if stop is not None:
-        check.count("stop", stop, start + 2)
+    shown = check_video(path, start, stop)
     size = network.resized(shown.height, shown.width)
     upright = read_clip(path, network.frames, size, start, stop, seek=True)
     top, left = (round((a - b) / 2) for a, b in zip(size, network.size, strict=True))
@@ -184,16 +189,6 @@ def class_number(network: VideoNetwork, target: int | str | None) -> int | None:
     if target is not None:
         check.count("target", target, 0, len(network.classes) - 1)
     return target
-
-
-def perturbation_called(name: str) -> Perturbation:
-    """Return a perturbation by name; ValueError for an unknown one.
-
-    >>> perturbation_called("freeze").__name__
-    'freeze'
-    """
-    check.one_of("perturbation", name, PERTURBATIONS)
-    return PERTURBATIONS[name]
 
 
 def window_scores(

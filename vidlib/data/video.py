@@ -136,7 +136,7 @@ def _timeline(container, stream) -> Timeline:
     )
 
 
-def video_geometry(path: Path) -> Geometry:
+def video_geometry(path: str | Path) -> Geometry:
     """Return how the pictures of a video are shown; two of them are decoded.
 
     Raises `VideoError` if the file cannot be opened or decoded, or is a still picture.
