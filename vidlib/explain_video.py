@@ -30,11 +30,11 @@ class VideoExplanation:
     """A network's answer on a video, what explains it, and what can be checked without truth.
 
     model: the network's name. frames: (T, H, W, 3) uint8, as the network sees them. saliency: (T,
-    H, W) in [0, 1], None without a layer for Grad-CAM. landscape: (T, T), the score by first and
-    last perturbed frame, NaN where not tried. numbers: in a form that JSON holds, `top`: the five
-    best classes, each with its score; `class`: the explained one; `score`, `score_masked`,
+    H, W) in [0, 1], None without a layer for Grad-CAM. numbers: in a form that JSON holds, `top`:
+    the five best classes, each with its score; `class`: the explained one; `score`, `score_masked`,
     `score_all_perturbed`: of that class; `mask`: (T,) in [0, 1]; `mask_length`: how many of its
-    values exceed 0.5; `saliency_by_frame`: (T,) means; `class_on_frames_between`,
+    values exceed 0.5; `landscape`: (T, T), the score by first and last perturbed frame, None where
+    not tried; `saliency_by_frame`: (T,) means; `class_on_frames_between`,
     `score_on_frames_between`: what the network says of the frames between those shown;
     `scores_of_windows_as_long`: the scores with each window of the mask's length perturbed.
     """
@@ -43,7 +43,6 @@ class VideoExplanation:
     perturbation: str
     frames: np.ndarray
     saliency: np.ndarray | None
-    landscape: np.ndarray
     numbers: dict[str, Any]
 
     def finding(self) -> str:
@@ -105,10 +104,10 @@ class VideoExplanation:
         """Return the score of each window that was tried; to drag, if frames are not mixed."""
         told, name = self.numbers, self.perturbation
         mask, masked = np.array(told["mask"]), {name: told["score_masked"]}
+        tried = np.array(told["landscape"], float)
         if name not in REORDERINGS:
-            return landscape_chart(self.landscape, told["class"], mask, doing=name)
-        tried = {name: self.landscape}
-        answers = Answers(self.model, told["class"], told["score"], tried, mask, masked)
+            return landscape_chart(tried, told["class"], mask, doing=name)
+        answers = Answers(self.model, told["class"], told["score"], {name: tried}, mask, masked)
         caption = "Drag the mask: the score that each window leaves, where the search tried it."
         return scrubber_figure(self.frames, [answers], caption=caption)
 
@@ -152,6 +151,7 @@ def explain_video(
     everywhere = score_clips(asked, perturb(clip, change(torch.ones_like(found.mask))))[0]
     twice = replace(network, frames=2 * network.frames)
     between = score_clips(asked, network.clip(read_frames(video, twice, start, stop)[1::2]))[0]
+    assert found.landscape is not None
     length, top = int((found.mask > 0.5).sum()), scores.topk(min(5, len(scores)))
     numbers = {
         "top": [(network.classes[k], s) for k, s in zip(top[1], top[0].tolist(), strict=True)],
@@ -161,6 +161,7 @@ def explain_video(
         "score_all_perturbed": float(everywhere[followed]),
         "mask": found.mask[0].tolist(),
         "mask_length": length,
+        "landscape": [[None if s != s else s for s in row] for row in found.landscape[0].tolist()],
         "saliency_by_frame": None if saliency is None else saliency.mean((1, 2)).tolist(),
         "class_on_frames_between": network.classes[int(between.argmax())],
         "score_on_frames_between": float(between[followed]),
@@ -169,6 +170,4 @@ def explain_video(
     if length:
         left = window_scores(asked, clip, followed, length, change)
         numbers["scores_of_windows_as_long"] = left.tolist()
-    assert found.landscape is not None
-    landscape = found.landscape[0].cpu().numpy()
-    return VideoExplanation(model, perturbation, frames, saliency, landscape, numbers)
+    return VideoExplanation(model, perturbation, frames, saliency, numbers)

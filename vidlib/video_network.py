@@ -26,7 +26,7 @@ from vidlib.data.picture import Geometry
 from vidlib.data.video import read_clip, video_geometry
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.objective import Perturbation
-from vidlib.explain.perturb import PERTURBATIONS, perturb, window_masks
+from vidlib.explain.perturb import perturb, window_masks
 from vidlib.explain.scores import check_gradients, logits_of_clips, score_clips
 from vidlib.models.kinetics import kinetics_classes, load_kinetics_i3d
 from vidlib.models.store import best_device
@@ -199,8 +199,9 @@ def window_scores(
     clip: (1, 3, T, H, W). Returns (T - length + 1,), by the first frame of the window: whether a
     mask of that length lies where it matters, or whether any window would have done.
 
+    >>> from vidlib.explain import freeze
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 4 * 4, 2))
-    >>> window_scores(network, torch.rand(1, 3, 8, 4, 4), 0, 3, PERTURBATIONS["freeze"]).shape
+    >>> window_scores(network, torch.rand(1, 3, 8, 4, 4), 0, 3, freeze).shape
     torch.Size([6])
     """
     frames = clip.shape[2]
