@@ -29,7 +29,6 @@ PAIRS = ((93, 94), (45, 43), (36, 37), (166, 167), (165, 168))
 Pairs = Sequence[tuple[int, int]]
 COLUMNS = ["pair", "clips", "own", "share", "low", "high", "leaks", "merged", "chance"]
 BLIND = ("average of frames", "shuffled frames")  # the classifiers that cannot use order
-WEIGHT_DECAY = 0.01
 CLASSIFIERS: dict[str, Callable[[int], nn.Module]] = {
     "average of frames": FrameAverage,
     "shuffled frames": lambda classes: FrameGRU(classes, shuffled=True),
@@ -98,16 +97,7 @@ def _of_pairs(clips: Clips, pairs: Pairs) -> Clips:
     return Clips(some.index, some.frames, classes)
 
 
-def gate(
-    train: Clips,
-    validation: Clips,
-    folder: Path,
-    *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    seed: int,
-) -> pd.DataFrame:
+def gate(train: Clips, validation: Clips, folder: Path, recipe: Recipe) -> pd.DataFrame:
     """Train classifiers that cannot know the order of frames and return what they tell apart.
 
     They see only the classes of those of `PAIRS` that are among the clips'. Returns the
@@ -121,15 +111,14 @@ def gate(
     if not present:
         raise ValueError(f"classes {train.classes} have no mirrored pair: give some of {PAIRS}")
     train, validation = _of_pairs(train, present), _of_pairs(validation, present)
-    recipe = Recipe(epochs, batch_size, lr, seed, weight_decay=WEIGHT_DECAY)
     tables = []
     for name, build in CLASSIFIERS.items():
-        torch.manual_seed(seed)
+        torch.manual_seed(recipe.seed)
         network = build(len(train.classes))
         fit(network, train, validation, Path(folder) / name.replace(" ", "-"), recipe)
         network.to(best_device())
         scored = functools.partial(score_clips, network)
-        scores, positions = over_batches(validation, scored, batch_size)
+        scores, positions = over_batches(validation, scored, recipe.batch_size)
         labels = validation.index["label"].to_numpy()[positions]
         table = pair_table(scores, labels, train.classes, present)
         tables.append(table.assign(classifier=name))
