@@ -60,10 +60,11 @@ def pair_table(
     column = {label: k for k, label in enumerate(classes)}
     if not pairs or not {label for pair in pairs for label in pair} <= column.keys():
         raise ValueError(f"pairs are {list(pairs)}, classes {list(classes)}: give pairs of those")
-    merged_of = np.array([_merged(label, pairs) for label in classes])
+    first_of = {two: one for one, two in pairs}  # a class and its mirror as one
+    merged_of = np.array([first_of.get(label, label) for label in classes])
     groups = np.unique(merged_of)
     sums = np.stack([scores[:, merged_of == group].sum(1) for group in groups], axis=1)
-    truth = np.array([_merged(label, pairs) for label in labels])
+    truth = np.array([first_of.get(label, label) for label in labels])
     right = groups[sums.argmax(1)] == truth
     rows: list[tuple] = []
 
@@ -83,11 +84,6 @@ def pair_table(
     most_common = np.unique(truth, return_counts=True)[1].max() / len(truth)
     add("all", own, clips, LEVEL, right.mean(), most_common)
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _merged(label: int, pairs: Pairs) -> int:
-    """Return the number of a class, or that of its mirror, which comes first in the pair."""
-    return next((one for one, two in pairs if label == two), int(label))
 
 
 def _of_pairs(clips: Clips, pairs: Pairs) -> Clips:

@@ -25,7 +25,7 @@ from vidlib.rendered.files import MadeClip, clip_rngs, render_set
 from vidlib.rendered.observers import NOTHING, checked_orders
 from vidlib.rendered.scene import Scene, Track, track
 from vidlib.rendered.something.draw import Canvas, draw
-from vidlib.rendered.something.looks import SPRITE, Look, dress
+from vidlib.rendered.something.looks import SPRITE, Look
 from vidlib.rendered.something.shot import Shot
 from vidlib.rendered.truth import InstanceMasks, Truth
 
@@ -186,7 +186,7 @@ def marker_picture(name: str) -> np.ndarray:
 
 def dress_cue(scene: Scene, rng: np.random.Generator, split: str, size: int) -> Look:
     """Choose the look of everything except the markers, for frames of `size` pixels a side."""
-    return dress(replace(scene, tracks=_others(scene)), rng, split, size)
+    return Look(replace(scene, tracks=_others(scene)), rng, split, size)
 
 
 def draw_cue(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks]:

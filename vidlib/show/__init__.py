@@ -41,7 +41,7 @@ from vidlib.show.sentences import (
     on_training,
     versus,
 )
-from vidlib.show.sheet import Sheet, contact_sheet
+from vidlib.show.sheet import contact_sheet
 from vidlib.show.truth_figures import (
     native_clip,
     outlined,

@@ -150,9 +150,9 @@ class Classifier(L.LightningModule):
             row | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
         )
         if self.trainer.is_global_zero:
-            right = [f"{split} {row[f'{split}_accuracy']:.0%}, " for split in self.sums]
+            shares = [f"{split} {row[f'{split}_accuracy']:.0%}, " for split in self.sums]
             epoch = f"epoch {self.current_epoch + 1}/{self.trainer.max_epochs}: "
-            print(f"{epoch}{''.join(right)}{speed:.3g} clips/s", flush=True)
+            print(f"{epoch}{''.join(shares)}{speed:.3g} clips/s", flush=True)
         if self.lost:
             print(f"{len(self.lost)} clips could not be read, first: {self.lost[0]}", flush=True)
             self.lost.clear()
