@@ -20,4 +20,4 @@ from vidlib.compare.explanations import (
 )
 from vidlib.compare.intervals import bootstrap_interval
 from vidlib.compare.networks import ALIKE, comparable_classes, network_differences
-from vidlib.compare.survival import Survival, minimal, removing, survival, window_answers
+from vidlib.compare.survival import minimal, removing, survival, window_answers

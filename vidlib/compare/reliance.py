@@ -37,9 +37,9 @@ def intervention_table(network: nn.Module, root: Path, clips: Clips) -> pd.DataF
     _, frames, *size, _ = clips.frames.shape
     rows = []
     for what in INTERVENTIONS:
-        shown = redraw(root, ids, what, frames=frames, size=(size[0], size[1]))
-        guesses = score_clips(network, to_network(shown.frames)).argmax(1).numpy()
-        labels = shown.labels if what == "moved" else clips.index["label"].to_numpy(int)
+        shown, now = redraw(root, ids, what, frames=frames, size=(size[0], size[1]))
+        guesses = score_clips(network, to_network(shown)).argmax(1).numpy()
+        labels = now if what == "moved" else clips.index["label"].to_numpy(int)
         right = int((np.array(clips.classes)[guesses] == labels).sum())
         ends = exact_interval(right, len(ids))
         answer = "the new class" if what == "moved" else "its class"

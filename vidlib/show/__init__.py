@@ -21,15 +21,9 @@ from vidlib.show.clips import (
     right_and_wrong_player,
 )
 from vidlib.show.gallery import Card, Gallery, gallery
-from vidlib.show.masks import (
-    gaps_chart,
-    landscape_chart,
-    learning_chart,
-    perturbations_chart,
-    score_by_length,
-)
+from vidlib.show.masks import landscape_chart, learning_chart, score_by_length
 from vidlib.show.names import TITLES, short
-from vidlib.show.networks import bars_by_network, difference_chart, on_seeds, seeds_chart
+from vidlib.show.networks import bars_by_network
 from vidlib.show.player import Player, Row, overlay, player, upscale
 from vidlib.show.scrubber_figure import (
     Answers,
@@ -47,7 +41,7 @@ from vidlib.show.sentences import (
     on_training,
     versus,
 )
-from vidlib.show.sheet import Sheet, contact_sheet
+from vidlib.show.sheet import contact_sheet
 from vidlib.show.truth_figures import (
     native_clip,
     outlined,

@@ -43,10 +43,7 @@ class Gallery:
                 "dataset": card.dataset,
                 "label": card.label,
                 "figure": card.player.data,
-                "answers": [
-                    {"network": network, "right": right, "length": length}
-                    for network, (right, length) in card.answers.items()
-                ],
+                "answers": card.answers,
             }
             for card in self.cards
         ]

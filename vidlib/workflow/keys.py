@@ -47,8 +47,6 @@ class Code:
         todo, seen = set(entries), set()
         while todo:
             module = todo.pop()
-            if module in seen:
-                continue
             seen.add(module)
             own, imported = self._module(module)
             hashes |= own

@@ -130,8 +130,8 @@ def film(
     view in between. The camera is hand-held outdoors, and zooms in d2. Angles are the facing of the
     head (0 to the right, pi to the left, pi / 2 to the viewer) and the pitch of the feet.
 
-    >>> from vidlib.rendered.kth.body import subject
-    >>> made = film("walking", subject(1), "d1", np.random.default_rng(0), sequences=2)
+    >>> from vidlib.rendered.kth.body import Subject
+    >>> made = film("walking", Subject(1), "d1", np.random.default_rng(0), sequences=2)
     >>> len(made.ranges), len(made.scene) == len(made.zoom)
     (2, True)
     """

@@ -90,7 +90,7 @@ class ClipGallery extends HTMLElement {
   #networkFilters() {
     const most = Math.max(...this.#cards.map((card) => card.figure.frames));
     const frames = (name) => make("input", { type: "number", name, min: 0, max: most });
-    return this.#cards[0].answers.map(({ network }) => {
+    return Object.keys(this.#cards[0].answers).map((network) => {
       const key = network.toLowerCase();
       return make("fieldset", {}, make("legend", {}, network),
         labelled("Answer", select(key, option("right"), option("wrong")), { class: "wide" }),
@@ -100,7 +100,7 @@ class ClipGallery extends HTMLElement {
   }
 
   #item({ dataset, label, answers, figure }) {
-    const said = answers.map(({ network, right, length }) => make("p", {},
+    const said = Object.entries(answers).map(([network, [right, length]]) => make("p", {},
       `${network}: ${right ? "right" : "wrong"}, mask length ${length} of ${figure.frames}`));
     return make("li", {}, make("h3", {}, label), make("p", {}, dataset), ...said,
       make("div", { class: "place", style: `--shape: ${figure.height / figure.width}` }));
@@ -116,7 +116,7 @@ class ClipGallery extends HTMLElement {
   #fits({ dataset, label, answers }) {
     const wanted = (name) => this.#form.elements[name].value;
     const is = (name, value) => ["", value].includes(wanted(name));
-    return is("set", dataset) && is("class", label) && answers.every(({ network, right, length }) => {
+    return is("set", dataset) && is("class", label) && Object.entries(answers).every(([network, [right, length]]) => {
       const key = network.toLowerCase();
       return is(key, right ? "right" : "wrong") && length >= Number(wanted(`${key}-from`)) &&
         length <= Number(wanted(`${key}-to`) || Infinity);
