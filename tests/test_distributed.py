@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from pandas.testing import assert_frame_equal
 
 from vidlib import distributed
 from vidlib.study import open_study
@@ -174,6 +176,37 @@ def test_two_processes_make_each_stage_once_and_train_together(tmp_path):
     assert len(history) == 2 and np.isfinite(history).all(axis=None)
     again = run(*TORCHRUN, *command, VIDLIB_RUNS=str(tmp_path))
     assert again.returncode == 0 and again.stdout == f"{study.path('evaluate-clstm')}\n"
+
+
+EXPLAINED = {**SMALL, "explained_clips": 2, "validation_clips": 2, "searched_clips": 20}
+EXPLAINED |= {"mask_iterations": 2, "i3d_epochs": 1, "clstm_epochs": 1}
+
+
+def test_two_processes_share_masks_and_maps_and_make_the_same_tables(tmp_path):
+    """32 explained and 20 searched clips are two parts each: one for either process."""
+    settings = [word for name, value in EXPLAINED.items() for word in ("--set", f"{name}={value}")]
+    options = ("--profile", "smoke", *settings)
+    trained = run("-m", "vidlib", "train", "clstm", *options, VIDLIB_RUNS=str(tmp_path / "one"))
+    assert trained.returncode == 0, trained.stderr
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for stage in ("explain", "search"):
+        alone = run("-m", "vidlib", stage, "clstm", *options, VIDLIB_RUNS=str(tmp_path / "one"))
+        shared = run(
+            *TORCHRUN, "-m", "vidlib", stage, "clstm", *options, VIDLIB_RUNS=str(tmp_path / "two")
+        )
+        assert alone.returncode == shared.returncode == 0, alone.stderr + shared.stderr
+    one, two = (
+        open_study("something-mini", "smoke", EXPLAINED, runs=tmp_path / name)
+        for name in ("one", "two")
+    )
+    assert two.provenance("explain-clstm")["processes"] == 2
+    assert_frame_equal(one.table("explain-clstm", "clips"), two.table("explain-clstm", "clips"))
+    assert_frame_equal(one.table("search-clstm", "gaps"), two.table("search-clstm", "gaps"))
+    for stage, name in (("explain-clstm", "arrays"), ("search-clstm", "landscapes")):
+        arrays, others = one.arrays(stage, name), two.arrays(stage, name)
+        assert all(np.array_equal(arrays[k], others[k], equal_nan=True) for k in arrays)
+    left = [p for p in (tmp_path / "two").rglob("*") if "part" in p.name]
+    assert not left
 
 
 def test_where_the_first_process_fails_the_others_stop(tmp_path):

@@ -37,18 +37,28 @@ def broadcast(value):
 
     They wait for the first as long as it takes. Raises RuntimeError if it stops.
     """
-    if world_size() == 1:
-        return value
-    values = [value]
-    try:
-        if not dist.is_initialized():
-            _join()
-        dist.broadcast_object_list(values, group=_waiting())
-    except RuntimeError as error:
-        raise RuntimeError(
-            f"process {rank()} waited for another one, which stopped: see its own error"
-        ) from error
-    return values[0]
+    return gather(value)[0]
+
+
+def gather(value) -> list:
+    """Return every process's value in every process; all must call this, in the same order.
+
+    They wait for each other as long as it takes. Raises RuntimeError if one stops.
+
+    >>> gather("made")
+    ['made']
+    """
+    values = [value] * world_size()
+    if len(values) > 1:
+        try:
+            if not dist.is_initialized():
+                _join()
+            dist.all_gather_object(values, value, group=_waiting())
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"process {rank()} waited for another one, which stopped: see its own error"
+            ) from error
+    return values
 
 
 def _join() -> None:

@@ -6,6 +6,7 @@ resumes there.
 """
 
 import ast
+import contextlib
 import functools
 import json
 import os
@@ -30,6 +31,7 @@ from vidlib.files import publish, sweep, write_text
 from vidlib.models.store import build_network, load_network
 from vidlib.named import function_of
 from vidlib.rendered.truth import Truth
+from vidlib.stages.chosen import Shared
 from vidlib.variants import STUDIED, VARIANTS
 from vidlib.workflow.keys import folder_hash, folder_state
 from vidlib.workflow.machine import measured
@@ -107,17 +109,17 @@ class Study(Runs):
         if self.stage(stage).control:
             self._refuse_impossible_network(stage.partition("-")[2])
         inputs = {name: self.ensure(name) for name in self.stage(stage).upstream}
-        if rank() > 0:
-            self._help(stage, inputs)
-            return path
         partial = path.with_name(f"{path.name}.partial")
+        if rank() > 0:
+            self._help(stage, inputs, partial)
+            return path
         partial.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f"{path.name}.lock")):
+            sweep(partial)
             # Another run may have made it while this one waited.
             if broadcast(self.is_current(stage)):
                 return path
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
-            sweep(partial)
             begin = time.time()
             self._run(stage, inputs, partial)
             if "files" in inputs and not self.rendered:
@@ -127,12 +129,15 @@ class Study(Runs):
         broadcast("made")
         return path
 
-    def _help(self, stage: str, inputs: dict[str, Path]) -> None:
-        """Train with the first process, and wait for it; discard what this process writes."""
+    def _help(self, stage: str, inputs: dict[str, Path], partial: Path) -> None:
+        """Train with the first process, or make parts of its work, and wait for it."""
         if broadcast(None):  # the first process says whether the result is there by now
             return
-        if self.stage(stage).together:
-            with tempfile.TemporaryDirectory() as folder:
+        if self.stage(stage).shared:
+            with contextlib.suppress(Shared):
+                self._run(stage, inputs, partial)
+        elif self.stage(stage).together:
+            with tempfile.TemporaryDirectory() as folder:  # the first one's results count
                 self._run(stage, inputs, Path(folder))
         broadcast(None)  # until it is there
 
@@ -167,6 +172,7 @@ class Study(Runs):
             raise RuntimeError(f"{names} changed after vidlib was imported: restart the kernel")
 
     def _write_provenance(self, stage: str, folder: Path, seconds: float) -> None:
+        what = self.stage(stage)
         record = {
             **self.ingredients(stage),
             "key": self.key(stage),
@@ -174,7 +180,7 @@ class Study(Runs):
             "data": folder_hash(folder),
             "python": platform.python_version(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-            "processes": world_size() if self.stage(stage).together else 1,
+            "processes": world_size() if what.together or what.shared else 1,
             "threads": torch.get_num_threads(),
             "seconds": round(seconds, 1),
             **measured(folder),

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from vidlib.distributed import rank
 from vidlib.files import aside, write_text
 from vidlib.named import function_of
 
@@ -43,5 +44,6 @@ def load_network(folder: Path) -> torch.nn.Module:
 
 
 def best_device() -> torch.device:
-    """Return the GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return this process's GPU if there is one, else the CPU."""
+    gpus = torch.cuda.device_count()
+    return torch.device("cuda", rank() % gpus) if gpus else torch.device("cpu")

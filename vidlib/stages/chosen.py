@@ -1,4 +1,7 @@
-"""What several stages share: the clips to explain, their masks, and work in parts."""
+"""What several stages share: the clips to explain, their masks, and work in parts.
+
+Several processes of a run share the parts among them.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +11,11 @@ import pandas as pd
 import torch
 
 from vidlib.data.clips import Clips, load_clips
+from vidlib.distributed import gather, rank, world_size
 from vidlib.explain.masks import TemporalMasks, find_masks, learn_masks
 from vidlib.files import write_arrays
+
+PART = 16  # clips
 
 
 def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
@@ -30,27 +36,36 @@ def explained_clips(p, prepared: Path) -> Clips:
 
 def masks_by(p, network: torch.nn.Module, x: torch.Tensor) -> TemporalMasks:
     """Return the masks of clips x, (B, C, T, H, W), by the profile's method."""
-    shared = {"l1": p.mask_l1, "tv": p.mask_tv, "progress": True}
+    shared = {"l1": p.mask_l1, "tv": p.mask_tv, "progress": rank() == 0}
     if p.mask_method == "find":
         return find_masks(network, x, **shared)
     shared |= {"iterations": p.mask_iterations, "lr": p.mask_lr}
     return learn_masks(network, x, procedure=p.mask_method, **shared)
 
 
+class Shared(Exception):
+    """Raised in all processes of a run but the first once their parts of the work are made."""
+
+
 def in_parts(
     folder: Path, clips: int, make: Callable[[np.ndarray], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Make arrays of clips, 16 at a time, and join them; a killed run resumes at the next 16.
+    """Make arrays of clips, `PART` at a time, and join them; a killed run resumes at the next part.
 
-    clips: how many. make: maps the numbers of some clips to arrays with a row for each.
+    clips: how many. make: maps the numbers of some clips to arrays with a row for each. The
+    processes of a run take turns, so that each part is made by one, and the same whoever makes it.
+    The first joins them; in the others, `Shared` is raised.
     """
-    parts = []
-    for number, rows in enumerate(np.split(np.arange(clips), range(16, clips, 16))):
-        part = folder / f"part_{number}.npz"
-        if not part.exists():
-            write_arrays(part, **make(rows))
+    parts = [folder / f"part_{number}.npz" for number in range(-(-clips // PART))]
+    for number in range(rank(), len(parts), world_size()):
+        if not parts[number].exists():
+            write_arrays(parts[number], **make(np.arange(clips)[PART * number :][:PART]))
+    gather(None)
+    if rank() > 0:
+        raise Shared
+    made = []
+    for part in parts:
         with np.load(part) as arrays:
-            parts.append(dict(arrays))
-    for part in folder.glob("part_*.npz"):
+            made.append(dict(arrays))
         part.unlink()
-    return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+    return {name: np.concatenate([one[name] for one in made]) for name in made[0]}

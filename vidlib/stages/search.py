@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vidlib.distributed import rank
 from vidlib.explain.masks import find_masks, learn_masks, search_masks
 from vidlib.explain.perturb import PERTURBATIONS, REORDERINGS
 from vidlib.files import write_arrays, write_table
@@ -29,7 +30,7 @@ def run(p, inputs, folder: Path, *, network: str) -> None:
     positions = np.linspace(0, len(explained) - 1, min(p.searched_clips, len(explained)))
     positions = np.unique(positions.round().astype(int))
     net = load_network(inputs[f"train-{network}"]).to(best_device())
-    shared = {"l1": p.mask_l1, "tv": p.mask_tv, "progress": True}
+    shared = {"l1": p.mask_l1, "tv": p.mask_tv, "progress": rank() == 0}
 
     def make(rows: np.ndarray) -> dict[str, np.ndarray]:
         x, _ = explained.subset(positions[rows]).batch()

@@ -22,8 +22,8 @@ class Stage:
     upstream: the stages whose results it reads; "files" stands for the data set itself. options:
     further arguments of `run`; functions are named "module:name". modules: further modules that
     count as its code. control: whether it belongs to a control, for which nothing else waits.
-    together: whether all processes of a run make it, and the first one's results count; otherwise
-    the first process makes it alone.
+    together: whether all processes of a run make it, and the first one's results count. shared:
+    whether they share its parts among them. Otherwise the first process makes it alone.
     """
 
     module: str
@@ -33,6 +33,7 @@ class Stage:
     modules: Fields = ()
     control: bool = False
     together: bool = False
+    shared: bool = False
 
     @property
     def entries(self) -> list[str]:
@@ -86,13 +87,21 @@ def stages_of(dataset: str) -> dict[str, Stage]:
         add(f"evaluate-{name}", seeds, trained, options=own, control=control)
         judged = {**own, **judge}
         explained = ("files", *trained)
-        add(f"explain-{name}", (*chosen, *found), explained, options=judged, control=control)
+        add(
+            f"explain-{name}",
+            (*chosen, *found),
+            explained,
+            options=judged,
+            control=control,
+            shared=True,
+        )
         if not control:
             add(
                 f"search-{name}",
                 (*chosen, "mask_iterations", "searched_clips"),
                 trained,
                 options=own,
+                shared=True,
             )
             searched = (*explained, f"search-{name}")
             add(f"rivals-{name}", (*chosen, *found), searched, options=judged)
