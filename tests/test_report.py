@@ -145,6 +145,11 @@ def test_what_cannot_be_explained_is_told_at_once(place, arguments, word, capsys
     assert not (place / "report.html").exists()
 
 
+def test_a_stage_is_still_a_stage(capsys):
+    assert main(["explain", "i3d", "--profile", "none"]) == 2
+    assert "profile is 'none'" in capsys.readouterr().err
+
+
 def test_help_is_enough(capsys):
     with pytest.raises(SystemExit):
         main(["explain", "--help"])

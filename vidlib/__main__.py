@@ -14,6 +14,7 @@ from vidlib import report
 from vidlib.data.index import DataWarning
 from vidlib.distributed import rank
 from vidlib.study import Study
+from vidlib.variants import VARIANTS
 from vidlib.workflow.jobs import SEEDED, book_jobs, extended_jobs
 from vidlib.workflow.keys import ROOT
 from vidlib.workflow.plan import plan
@@ -51,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["explain"]:
-        return report.main(arguments[1:])
+    if arguments[:1] == ["explain"] and arguments[1:2] not in [[name] for name in VARIANTS]:
+        return report.main(arguments[1:])  # `explain i3d` is a stage
     options = _parser().parse_intermixed_args(arguments)
     name, seeds = "-".join(options.stage), options.seeds
     try:
