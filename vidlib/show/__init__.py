@@ -20,10 +20,14 @@ from vidlib.show.clips import (
     maps_player,
     right_and_wrong_player,
 )
+from vidlib.show.explanations import (
+    bars_by_network,
+    landscape_chart,
+    learning_chart,
+    score_by_length,
+)
 from vidlib.show.gallery import Card, Gallery, gallery
-from vidlib.show.masks import landscape_chart, learning_chart, score_by_length
 from vidlib.show.names import TITLES, short
-from vidlib.show.networks import bars_by_network
 from vidlib.show.player import Player, Row, overlay, player, upscale
 from vidlib.show.scrubber_figure import (
     Answers,
