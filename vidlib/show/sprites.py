@@ -1,4 +1,4 @@
-"""What playable figures share: frames packed into one picture, and the element that shows them."""
+"""What figures share: frames packed into one picture, and the element that shows a figure."""
 
 import base64
 import html
@@ -6,13 +6,14 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from vidlib import check
-from vidlib.show.chart import WEB
 
+WEB = Path(__file__).parent / "web"  # the scripts
 QUALITY = 80  # of WebP pictures
 BLOCK = 16  # pixels of a WebP block: the pitch of tiles is a multiple, so none share a block
 MARGIN = 2  # pixels at least around a tile: WebP blends the colour of neighbouring pixels
