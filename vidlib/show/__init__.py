@@ -28,14 +28,8 @@ from vidlib.show.explanations import (
 )
 from vidlib.show.gallery import Card, Gallery, gallery
 from vidlib.show.names import TITLES, short
-from vidlib.show.player import Player, Row, overlay, player, upscale
-from vidlib.show.scrubber_figure import (
-    Answers,
-    ScrubberFigure,
-    mask_scrubber,
-    most_harmed,
-    scrubber_figure,
-)
+from vidlib.show.player import Row, overlay, player, upscale
+from vidlib.show.scrubber_figure import Answers, mask_scrubber, most_harmed, scrubber_figure
 from vidlib.show.sentences import (
     estimate,
     on_arrow,
@@ -46,6 +40,7 @@ from vidlib.show.sentences import (
     versus,
 )
 from vidlib.show.sheet import contact_sheet
+from vidlib.show.sprites import Figure
 from vidlib.show.truth_figures import (
     native_clip,
     outlined,

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,33 @@ def element(tag: str, data: object, text: str, *modules: str) -> str:
     data = html.escape(json.dumps(data, ensure_ascii=False))
     scripts = "".join(f'<script type="module">{module}</script>' for module in modules)
     return f'<{tag} data-figure="{data}"><p>{html.escape(text)}</p></{tag}>{scripts}'
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that plays, shown by Jupyter and in the book.
+
+    figure: what the custom element ``tag``, defined by ``module``, reads, apart from ``sheet``, the
+    WebP bytes of its frames. ``text`` describes the figure in words.
+    """
+
+    tag: str
+    module: str
+    figure: dict
+    sheet: bytes
+    text: str
+
+    @property
+    def data(self) -> dict:
+        """All that the custom element reads."""
+        return {**self.figure, "sheet": address(self.sheet)}
+
+    def _repr_html_(self) -> str:
+        return element(self.tag, self.data, self.text, self.module)
+
+    def __repr__(self) -> str:
+        """Describe the figure in words, for plain text."""
+        return f"<Figure: {self.text}>"
 
 
 def script_module(*names: str) -> str:
