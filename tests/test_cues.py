@@ -8,7 +8,6 @@ from conftest import files
 from scipy.stats import binomtest
 from torch import nn
 
-from vidlib.compare.reliance import intervention_table, turned_and_mirrored
 from vidlib.data import load_clips, prepare_clips, read_something
 from vidlib.data.clips import Clips, Frames
 from vidlib.data.something import VIDEOS
@@ -28,6 +27,7 @@ from vidlib.rendered.cues import (
 )
 from vidlib.rendered.something.looks import SHAPES
 from vidlib.rendered.truth import Truth
+from vidlib.stages.intervene import intervention_table, turned_and_mirrored
 from vidlib.training import Recipe, fit
 
 CLASSES = [(kind, label) for kind, templates in KINDS.items() for label in range(len(templates))]

@@ -110,7 +110,7 @@ def test_text_cannot_break_out_of_the_page():
     assert page.tags == ["clip-gallery", "p", "script", "script"]
     (only,) = json.loads(page.data)
     assert only["label"] == only["dataset"] == HOSTILE
-    assert only["figure"]["sheet"].startswith("data:image/webp;base64,")
+    assert only["player"]["sheet"].startswith("data:image/webp;base64,")
 
 
 # In the browser -----------------------------------------------------------------------------------

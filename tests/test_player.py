@@ -11,7 +11,7 @@ from browser import Tags, serve, watch
 from PIL import Image
 
 from vidlib.data.clips import Clips, Frames
-from vidlib.show import Player, Row, clips_player, overlay, player, upscale
+from vidlib.show import Figure, Row, clips_player, overlay, player, upscale
 
 FRAMES = 16
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked=1'>\"&"
@@ -36,7 +36,7 @@ def colour(t, column):
     return [16 * t, 240 - 15 * t, 60 * column]
 
 
-def decoded(figure: Player):
+def decoded(figure: Figure):
     """The frames of every row and column, cut out of the sheet again."""
     sheet = np.asarray(Image.open(io.BytesIO(figure.sheet)).convert("RGB"))
     f = figure.figure

@@ -229,7 +229,7 @@ def test_the_figure_is_light():
 def test_the_figure_is_said_in_words():
     said = repr(scrubber_figure(coded(), [answers()], caption="A hand."))
     assert said == (
-        "<ScrubberFigure: A hand. I3D's score for up is 0.900 on the untouched clip, 0.430 with "
+        "<Figure: A hand. I3D's score for up is 0.900 on the untouched clip, 0.430 with "
         "frames 1 to 8 perturbed by freeze.>"
     )
 

@@ -20,18 +20,16 @@ from vidlib.show.clips import (
     maps_player,
     right_and_wrong_player,
 )
-from vidlib.show.gallery import Card, Gallery, gallery
-from vidlib.show.masks import landscape_chart, learning_chart, score_by_length
-from vidlib.show.names import TITLES, short
-from vidlib.show.networks import bars_by_network
-from vidlib.show.player import Player, Row, overlay, player, upscale
-from vidlib.show.scrubber_figure import (
-    Answers,
-    ScrubberFigure,
-    mask_scrubber,
-    most_harmed,
-    scrubber_figure,
+from vidlib.show.explanations import (
+    bars_by_network,
+    landscape_chart,
+    learning_chart,
+    score_by_length,
 )
+from vidlib.show.gallery import Card, Gallery, gallery
+from vidlib.show.names import TITLES, short
+from vidlib.show.player import Row, overlay, player, upscale
+from vidlib.show.scrubber_figure import Answers, mask_scrubber, most_harmed, scrubber_figure
 from vidlib.show.sentences import (
     estimate,
     on_arrow,
@@ -42,6 +40,7 @@ from vidlib.show.sentences import (
     versus,
 )
 from vidlib.show.sheet import contact_sheet
+from vidlib.show.sprites import Figure
 from vidlib.show.truth_figures import (
     native_clip,
     outlined,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from vidlib.show.clips import explanation_player
 from vidlib.show.names import TITLES
-from vidlib.show.player import Player
-from vidlib.show.sprites import element, script_module
+from vidlib.show.sprites import Figure, element, script_module
 
 EACH = 2  # clips of a class, as in the paper's appendix A.2
 
@@ -27,7 +26,7 @@ class Card:
     dataset: str
     label: str
     answers: Mapping[str, tuple[bool, int]]
-    player: Player
+    player: Figure
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,7 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         """Return the gallery as HTML that works alone, with every sprite sheet inside."""
-        cards = [
-            {
-                "dataset": card.dataset,
-                "label": card.label,
-                "figure": card.player.data,
-                "answers": card.answers,
-            }
-            for card in self.cards
-        ]
+        cards = [{**vars(card), "player": card.player.data} for card in self.cards]
         modules = [script_module(name) for name in ("player.js", "gallery.js")]
         return element("clip-gallery", cards, self.text, *modules)
 

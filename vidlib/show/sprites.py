@@ -1,4 +1,4 @@
-"""What playable figures share: frames packed into one picture, and the element that shows them."""
+"""What figures share: frames packed into one picture, and the element that shows a figure."""
 
 import base64
 import html
@@ -6,13 +6,15 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from vidlib import check
-from vidlib.show.chart import WEB
 
+WEB = Path(__file__).parent / "web"  # the scripts
 QUALITY = 80  # of WebP pictures
 BLOCK = 16  # pixels of a WebP block: the pitch of tiles is a multiple, so none share a block
 MARGIN = 2  # pixels at least around a tile: WebP blends the colour of neighbouring pixels
@@ -63,6 +65,33 @@ def element(tag: str, data: object, text: str, *modules: str) -> str:
     data = html.escape(json.dumps(data, ensure_ascii=False))
     scripts = "".join(f'<script type="module">{module}</script>' for module in modules)
     return f'<{tag} data-figure="{data}"><p>{html.escape(text)}</p></{tag}>{scripts}'
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that plays, shown by Jupyter and in the book.
+
+    figure: what the custom element ``tag``, defined by ``module``, reads, apart from ``sheet``, the
+    WebP bytes of its frames. ``text`` describes the figure in words.
+    """
+
+    tag: str
+    module: str
+    figure: dict
+    sheet: bytes
+    text: str
+
+    @property
+    def data(self) -> dict:
+        """All that the custom element reads."""
+        return {**self.figure, "sheet": address(self.sheet)}
+
+    def _repr_html_(self) -> str:
+        return element(self.tag, self.data, self.text, self.module)
+
+    def __repr__(self) -> str:
+        """Describe the figure in words, for plain text."""
+        return f"<Figure: {self.text}>"
 
 
 def script_module(*names: str) -> str:

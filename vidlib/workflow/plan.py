@@ -6,7 +6,6 @@ that never ran has no figures, and the sums say how many such jobs there are.
 """
 
 import json
-from dataclasses import dataclass
 
 from vidlib.workflow.jobs import Job
 from vidlib.workflow.machine import machine
@@ -14,23 +13,11 @@ from vidlib.workflow.machine import machine
 SEEDS = ("data_seed", "train_seed")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run of a job took: seconds, bytes of memory at its peak, bytes on the disk.
+def cost_of(job: Job, cores: int) -> dict | None:
+    """Return the record of the last run of such a job on this kind of machine; None without one.
 
-    note: how that run differed from the planned one, apart from seeds; "" if it did not.
-    """
-
-    seconds: float
-    peak_bytes: int
-    disk_bytes: int
-    note: str
-
-
-def cost_of(job: Job, cores: int) -> Cost | None:
-    """Return what such a job last took on this kind of machine; None if it never ran.
-
-    cores: of this machine.
+    It says what the run took: seconds, peak_bytes of memory, disk_bytes. Its note says how that run
+    differed from the planned one, apart from seeds; "" if it did not. cores: of this machine.
     """
     stage = job.parameters is not None
     folder = job.record.parent.parent if stage else job.record.parent
@@ -48,7 +35,7 @@ def cost_of(job: Job, cores: int) -> Cost | None:
         return None
     _, _, apart, record = max(found, key=lambda one: one[:2])
     note = f"measured at other {', '.join(apart)}" if apart else ""
-    return Cost(record["seconds"], record["peak_bytes"], record["disk_bytes"], note)
+    return {**record, "note": note}
 
 
 def _apart(one: dict, other: dict) -> list[str]:
@@ -73,12 +60,12 @@ def plan(jobs: dict[str, Job], cores: int) -> str:
             words = "made" if job.current else "?"
             lines.append(f"{job.name:{width}} {words:>8}")
             continue
-        hours = cost.seconds / 3600
+        hours = cost["seconds"] / 3600
         total, wall = total + hours, wall + hours / (1 if job.whole else cores)
-        disk = disk + cost.disk_bytes
-        peak = max(peak, cost.peak_bytes * (1 if job.whole else cores))
-        sizes = f"{_size(cost.peak_bytes)} {_size(cost.disk_bytes)}"
-        lines.append(f"{job.name:{width}} {hours:8.3f} {sizes}  {cost.note}".rstrip())
+        disk = disk + cost["disk_bytes"]
+        peak = max(peak, cost["peak_bytes"] * (1 if job.whole else cores))
+        sizes = f"{_size(cost['peak_bytes'])} {_size(cost['disk_bytes'])}"
+        lines.append(f"{job.name:{width}} {hours:8.3f} {sizes}  {cost['note']}".rstrip())
     lines.append(f"{'sum':{width}} {total:8.3f} {_size(peak)} {_size(disk)}")
     made = sum(job.current for job in jobs.values())
     lines.append(

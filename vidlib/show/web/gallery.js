@@ -88,7 +88,7 @@ class ClipGallery extends HTMLElement {
   }
 
   #networkFilters() {
-    const most = Math.max(...this.#cards.map((card) => card.figure.frames));
+    const most = Math.max(...this.#cards.map((card) => card.player.frames));
     const frames = (name) => make("input", { type: "number", name, min: 0, max: most });
     return Object.keys(this.#cards[0].answers).map((network) => {
       const key = network.toLowerCase();
@@ -99,18 +99,18 @@ class ClipGallery extends HTMLElement {
     });
   }
 
-  #item({ dataset, label, answers, figure }) {
+  #item({ dataset, label, answers, player }) {
     const said = Object.entries(answers).map(([network, [right, length]]) => make("p", {},
-      `${network}: ${right ? "right" : "wrong"}, mask length ${length} of ${figure.frames}`));
+      `${network}: ${right ? "right" : "wrong"}, mask length ${length} of ${player.frames}`));
     return make("li", {}, make("h3", {}, label), make("p", {}, dataset), ...said,
-      make("div", { class: "place", style: `--shape: ${figure.height / figure.width}` }));
+      make("div", { class: "place", style: `--shape: ${player.height / player.width}` }));
   }
 
   #show(item) {
     this.#near.unobserve(item);
-    const { figure } = this.#cards[this.#items.indexOf(item)];
-    const player = make("temporal-mask-player", { "data-figure": JSON.stringify(figure) });
-    item.querySelector(".place").replaceWith(player);
+    const { player } = this.#cards[this.#items.indexOf(item)];
+    const figure = make("temporal-mask-player", { "data-figure": JSON.stringify(player) });
+    item.querySelector(".place").replaceWith(figure);
   }
 
   #fits({ dataset, label, answers }) {
