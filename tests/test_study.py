@@ -43,7 +43,7 @@ from vidlib.workflow.runs import Runs
 # --- keys
 
 
-STAGES = tuple(n for n, stage in stages_of("something-mini").items() if not stage.control)
+STAGES = tuple(n for n, stage in stages_of(DATASETS["something-mini"]).items() if not stage.control)
 
 
 def keys(study):
@@ -599,8 +599,9 @@ def test_both_networks_explain_the_same_clips(smoke_study):
 
 def test_explained_clips_are_drawn_by_the_data_seed():
     index = pd.DataFrame({"label": np.repeat([4, 36], 50)})
-    seeds = [SimpleNamespace(data_seed=seed, explained_clips=5) for seed in (0, 0, 1)]
-    draw = [chosen_clips(p, index) for p in seeds]
+    asked = {"explained_clips": 5, "explained_classes": ()}
+    seeds = [SimpleNamespace(data_seed=seed, **asked) for seed in (0, 0, 1)]
+    draw = [chosen_clips(p, index, {4: "burying", 36: "moving apart"}) for p in seeds]
     assert draw[0].tolist() == draw[1].tolist() != draw[2].tolist()
     assert index["label"].iloc[draw[0]].tolist() == [4] * 5 + [36] * 5
     assert len(set(draw[0])) == 10

@@ -81,7 +81,7 @@ def test_full_networks_are_the_published_ones():
 
 
 def test_controls_go_through_the_same_stages_and_the_book_does_not_wait_for_them():
-    stages = stages_of("something-mini")
+    stages = stages_of(DATASETS["something-mini"])
     for name, variant in VARIANTS.items():
         for step in ("train", "evaluate", "explain"):
             assert stages[f"{step}-{name}"].control == bool(variant.differs)

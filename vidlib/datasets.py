@@ -1,11 +1,15 @@
 """The data sets by name: what reads each, and what renders and judges the rendered ones.
 
+Any other folder beside those of the originals is a set of one's own, in the layout of either.
+
 The table `tables/datasets.yaml` lists them. Functions are named there, not imported: a stage
 depends on the code of its own data set only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from vidlib import check
 from vidlib.named import read_table
 
 
@@ -42,6 +46,26 @@ class DataSet:
     def rendered(self) -> bool:
         """Whether the study renders it, so that its truth is known."""
         return bool(self.renderer)
+
+
+def data_set(name: str, data: Path) -> DataSet:
+    """Return a data set by its name: one of `DATASETS`, or one's own, a folder in `data`.
+
+    A folder with KTH's list 00sequences.txt is read as KTH Actions, any other as Something-something.
+    Raises ValueError for a name that is neither.
+
+    >>> data_set("something-min", Path())
+    Traceback (most recent call last):
+    ValueError: dataset is 'something-min' (did you mean 'something-mini'?): ...
+    """
+    folder = Path(data) / str(name)
+    if name in DATASETS:
+        return DATASETS[name]
+    if not folder.is_dir() or folder.name != name:
+        raise ValueError(check.unknown("dataset", name, (*DATASETS, f"a folder in {data}")))
+    if any(folder.glob("00sequences.txt")) or any(folder.glob("*/00sequences.txt")):
+        return replace(DATASETS["kth"], reader="vidlib.data.kth:read_own")
+    return DATASETS["something"]
 
 
 DATASETS = {name: DataSet(**entry) for name, entry in read_table("datasets.yaml").items()}

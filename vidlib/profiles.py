@@ -15,6 +15,7 @@ from vidlib.named import read_table
 # Numbers with their bounds, as `vidlib.check.number` takes them.
 Count = Annotated[int, {"least": 1}]
 Counts = tuple[int, ...]
+Classes = tuple[int | str, ...]
 Seed = Annotated[int, {"least": 0, "below": 2**32}]
 Rate = Annotated[float, {"above": 0}]
 Weight = Annotated[float, {"least": 0}]
@@ -55,6 +56,7 @@ class Profile:
     batch_size: Count = 8  # clips to a step, of all processes together
     momentum: Share = 0.2  # of sgd
     explained_clips: Count = 3  # of each class, that masks and maps are made of
+    explained_classes: Classes = ()  # numbers, names, "seven" or "eleven" (the paper's); none: all
     mask_l1: Weight = 0.01  # weight of a mask's length in Eq. 1
     mask_tv: Weight = 0.02  # weight of its total variation
     mask_method: Literal["find", "corrected", "paper"] = "find"  # the last two: `learn_masks`
@@ -84,6 +86,10 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         with contextlib.suppress(ValueError, SyntaxError):
             value = ast.literal_eval(value)
     values = value if isinstance(value, list | tuple) else (value,)
+    if kind == Classes:
+        if not all(isinstance(v, str) or (type(v) is int and v >= 0) for v in values):
+            raise ValueError(f"{name} is {value!r}: give numbers or names of classes")
+        return tuple(values)
     if not all(type(v) is int and v > 0 for v in values):
         raise ValueError(f"{name} is {value!r}: give a list of whole numbers of at least 1")
     return tuple(values)

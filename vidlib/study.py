@@ -25,13 +25,12 @@ import pandas as pd
 import torch
 
 from vidlib.data.clips import Clips, load_clips
-from vidlib.datasets import DATASETS
 from vidlib.distributed import broadcast, rank, world_size
 from vidlib.files import publish, sweep, write_text
 from vidlib.models.store import build_network, load_network
 from vidlib.named import function_of
 from vidlib.rendered.truth import Truth
-from vidlib.stages.chosen import Shared
+from vidlib.stages.chosen import Shared, labels_of
 from vidlib.variants import STUDIED, VARIANTS
 from vidlib.workflow.keys import folder_hash, folder_state
 from vidlib.workflow.machine import measured
@@ -65,16 +64,11 @@ class Study(Runs):
         """Return the folder of the data set itself, which is rendered first where it can be."""
         return self.ensure("render") if self.rendered else self.data / self.dataset
 
-    def require_truth(self) -> None:
-        """Raise ValueError, saying what to do, where the clips are not rendered."""
-        if not self.rendered:
-            lacks = f"this chapter needs the truth of rendered clips, which {self.dataset} lacks"
-            raise ValueError(f"{lacks}: run it on {self.original}-mini")
-
     @functools.cached_property
     def truth(self) -> Truth:
         """Return what is known of the clips; ValueError where they are not rendered."""
-        self.require_truth()
+        if not self.rendered:
+            raise ValueError(f"nothing is known of the clips of {self.dataset}: use rendered ones")
         return Truth(self.files())
 
     def observe(self, clip_id: str, orders: np.ndarray | None = None) -> np.ndarray:
@@ -83,11 +77,11 @@ class Study(Runs):
         orders: (N, T) int, frame numbers of the file; by default one, the frames as they are. -1
         means no class. Raises ValueError if the clips are not rendered.
         """
-        return function_of(DATASETS[self.dataset].observer)(self.truth.scene(clip_id), orders)
+        return function_of(self.about.observer)(self.truth.scene(clip_id), orders)
 
     def index(self) -> pd.DataFrame:
         """Return the index of the data set's files, as its reader returns it."""
-        return function_of(DATASETS[self.dataset].reader)(self.files())
+        return function_of(self.about.reader)(self.files())
 
     def class_names(self) -> dict[int, str]:
         """Return the names of the classes by their numbers, in increasing order."""
@@ -151,6 +145,8 @@ class Study(Runs):
     def _run(self, stage: str, inputs: dict[str, Path], folder: Path) -> None:
         what, values = self.stage(stage), asdict(self.profile)
         fields = SimpleNamespace(**{name: values[name] for name in what.fields})
+        if stage.startswith("train"):  # the most expensive work: what is to follow must be possible
+            labels_of(self.profile.explained_classes, self.class_names())
         run = function_of(f"{what.module}:run")
         self._refuse_changed_code(stage)
         run(fields, inputs, folder, **what.options)

@@ -1,5 +1,8 @@
 """What the paper reports, beside what is found here: Tables 1 and 2, and its examples.
 
+`SEQUENCES` are the clips of its figures, by its own numbers (of KTH, the figure or appendix), with
+the ids that the authors' companion page gives.
+
 Numbers that are unreadable in the review copy come from the published version. The tables are CSV
 files in the folder `tables`. `EXAMPLES` are OS, FS and RS of both networks on the 30 sequences of
 Something-something that the paper shows (Fig. 2 and appendix A.2), in its order.
@@ -13,3 +16,5 @@ TABLES = Path(__file__).parent / "tables"
 TABLE_1 = pd.read_csv(TABLES / "paper_table_1.csv")
 TABLE_2 = pd.read_csv(TABLES / "paper_table_2.csv")
 EXAMPLES = pd.read_csv(TABLES / "paper_examples.csv")
+SEQUENCES = pd.read_csv(TABLES / "paper_sequences.csv", dtype={"sequence": str, "clip_id": str})
+NUMBERS = dict(zip(SEQUENCES["clip_id"], SEQUENCES["sequence"], strict=True))

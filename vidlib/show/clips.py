@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from vidlib.compare.paper import NUMBERS
 from vidlib.data.clips import Clips, to_network
 from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import freeze, perturb
@@ -109,13 +110,15 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Figur
         rows.append(
             explanation_row(title, clips.frames[position], mask, saliency=saliency, scores=scores)
         )
-    return player(rows, caption=caption_of(clips, position), autoplay=autoplay)
+    return player(rows, caption=caption_of(study, clips, position), autoplay=autoplay)
 
 
-def caption_of(clips: Clips, position: int) -> str:
-    """Return the caption of a validation clip: its class and id."""
+def caption_of(study, clips: Clips, position: int) -> str:
+    """Return the caption of a validation clip: its class, its id and the paper's own number."""
     clip = clips.index.iloc[position]
-    return f"{clip['label_name']}: clip {clip['clip_id']} of the validation split."
+    number = None if study.rendered else NUMBERS.get(clip["clip_id"])
+    theirs = f" The paper's sequence {number}." if number else ""
+    return f"{clip['label_name']}: clip {clip['clip_id']} of the validation split.{theirs}"
 
 
 def maps_player(

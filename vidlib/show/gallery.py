@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vidlib.compare.paper import NUMBERS
 from vidlib.show.clips import explanation_player
 from vidlib.show.names import TITLES
 from vidlib.show.sprites import Figure, element, script_module
@@ -57,7 +58,7 @@ def gallery(studies: Sequence) -> Gallery:
     """Return some explained clips of every class of each study, in the order of the classes.
 
     They are the first `EACH` of a class, or fewer, among the clips that the stages explained, which
-    the study's seed drew.
+    the study's seed drew; of an original data set, those that the paper shows come first, and all.
 
     >>> shown = gallery([study])
     >>> {card.dataset for card in shown.cards}
@@ -67,8 +68,10 @@ def gallery(studies: Sequence) -> Gallery:
     for study in studies:
         tables = {t: study.table(f"explain-{name}", "clips") for name, t in TITLES.items()}
         index = study.explained_clips().index.sort_values("label", kind="stable")
-        chosen = index.groupby("label", sort=False).head(EACH)
-        for position, label in chosen["label_name"].items():
+        chosen = index.groupby("label", sort=False).head(EACH).index
+        theirs = index[index["clip_id"].isin({} if study.rendered else NUMBERS)].index
+        for position in index.index[index.index.isin(chosen.union(theirs))]:
+            label = index.loc[position, "label_name"]
             rows = {title: table.iloc[position] for title, table in tables.items()}
             answers = {
                 title: (bool(row["guess"] == row["label"]), int(row["mask_length"]))

@@ -145,7 +145,7 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> sprites.Fi
     return scrubber_figure(
         enlarged(clips.frames[position]),
         answers,
-        caption=caption_of(clips, position),
+        caption=caption_of(study, clips, position),
         l1=study.profile.mask_l1,
         tv=study.profile.mask_tv,
         autoplay=autoplay,

@@ -3,35 +3,69 @@
 Several processes of a run share the parts among them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
+from vidlib import check
+from vidlib.compare.paper import SEQUENCES
 from vidlib.data.clips import Clips, load_clips
 from vidlib.distributed import gather, rank, world_size
 from vidlib.explain.masks import TemporalMasks, find_masks, learn_masks
 from vidlib.files import write_arrays
 
 PART = 16  # clips
+SEVEN = 8  # sequences of seven classes are in the paper's main text, the others in its appendix
 
 
-def chosen_clips(p, index: pd.DataFrame) -> np.ndarray:
-    """Return the rows of the clips to explain: some of each class, drawn by the data seed."""
+def labels_of(classes: Iterable[int | str], names: dict[int, str]) -> list[int]:
+    """Return the numbers of classes, in order; of all for none.
+
+    classes: numbers or names; "seven" for those of the paper's main text, "eleven" for those of all
+    its figures. names: of the classes that there are, by number. Raises ValueError for any other.
+
+    >>> labels_of(["walking", 0], {0: "boxing", 4: "running", 5: "walking"})
+    [0, 5]
+    """
+    shown = SEQUENCES.query("dataset == 'something'")["label_name"]
+    several = {"seven": shown[:SEVEN].unique().tolist(), "eleven": shown.unique().tolist()}
+    numbers = {name: number for number, name in names.items()}
+    wanted = set()
+    for name in (name for one in classes for name in several.get(str(one), [one])):
+        number = numbers.get(name, name)
+        if number not in names:
+            known = (*several, *names, *numbers)
+            raise ValueError(check.unknown("explained_classes", name, known))
+        wanted.add(number)
+    return sorted(wanted or names)
+
+
+def chosen_clips(p, index: pd.DataFrame, names: dict[int, str], original: str = "") -> np.ndarray:
+    """Return the rows of the clips to explain: some of each class, drawn by the data seed.
+
+    names: of all classes, by number. original: of an original data set, "something" or "kth"; the
+    clips that the paper shows of it come first.
+    """
     rng = np.random.default_rng(p.data_seed)
+    theirs = SEQUENCES.loc[SEQUENCES["dataset"] == original, "clip_id"]
     rows = []
-    for label in sorted(index["label"].unique()):
+    for label in labels_of(p.explained_classes, names):
         mine = np.flatnonzero(index["label"] == label)  # fewer if some cannot be decoded
-        rows.append(rng.choice(mine, min(p.explained_clips, len(mine)), replace=False))
+        drawn = rng.choice(mine, min(p.explained_clips, len(mine)), replace=False)
+        if original:
+            first = mine[index["clip_id"].iloc[mine].isin(theirs)]
+            drawn = np.concatenate([first, drawn[~np.isin(drawn, first)]])[: len(drawn)]
+        rows.append(drawn)
     return np.concatenate(rows)
 
 
-def explained_clips(p, prepared: Path) -> Clips:
+def explained_clips(p, prepared: Path, original: str = "") -> Clips:
     """Return the clips to explain from the validation split of a folder of prepared clips."""
     validation = load_clips(prepared).split("validation")
-    return validation.subset(chosen_clips(p, validation.index))
+    return validation.subset(chosen_clips(p, validation.index, validation.names, original))
 
 
 def masks_by(p, network: torch.nn.Module, x: torch.Tensor) -> TemporalMasks:

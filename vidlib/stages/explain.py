@@ -17,12 +17,13 @@ from vidlib.rendered.truth import Truth
 from vidlib.stages.chosen import explained_clips, in_parts, masks_by
 
 
-def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
+def run(p, inputs, folder: Path, *, network: str, observer: str = "", original: str = "") -> None:
     """Write clips.parquet and arrays.npz.
 
     observer: for rendered sets, the function "module:name" that judges masks by the truth.
+    original: of an original data set, which.
     """
-    chosen = explained_clips(p, inputs["prepare"])
+    chosen = explained_clips(p, inputs["prepare"], original)
     net = load_network(inputs[f"train-{network}"]).to(best_device())
 
     def make(rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -19,11 +19,11 @@ from vidlib.rendered.truth import Truth
 from vidlib.stages.chosen import explained_clips, masks_by
 
 
-def run(p, inputs, folder: Path, *, network: str, observer: str = "") -> None:
+def run(p, inputs, folder: Path, *, network: str, observer: str = "", original: str = "") -> None:
     """Write rivals.parquet; observer as in `vidlib.stages.explain`."""
     with np.load(inputs[f"search-{network}"] / "landscapes.npz") as arrays:
         positions = arrays["clips"]
-    chosen = explained_clips(p, inputs["prepare"]).subset(positions)
+    chosen = explained_clips(p, inputs["prepare"], original).subset(positions)
     net = load_network(inputs[f"train-{network}"]).to(best_device())
     x, _ = chosen.batch()
     scores = score_clips(net, x)

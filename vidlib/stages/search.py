@@ -21,12 +21,12 @@ LEARNED: dict[str, dict[str, Any]] = {
 }
 
 
-def run(p, inputs, folder: Path, *, network: str) -> None:
+def run(p, inputs, folder: Path, *, network: str, original: str = "") -> None:
     """Write landscapes.npz and gaps.parquet.
 
     The clips are spread evenly over the explained ones; the array `clips` has their positions.
     """
-    explained = explained_clips(p, inputs["prepare"])
+    explained = explained_clips(p, inputs["prepare"], original)
     positions = np.linspace(0, len(explained) - 1, min(p.searched_clips, len(explained)))
     positions = np.unique(positions.round().astype(int))
     net = load_network(inputs[f"train-{network}"]).to(best_device())

@@ -6,7 +6,7 @@ Plans need no more than this table. It imports no stage, so reading it takes mil
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidlib.datasets import DATASETS
+from vidlib.datasets import DataSet
 from vidlib.named import module_of
 from vidlib.variants import STUDIED, VARIANTS
 
@@ -42,13 +42,14 @@ class Stage:
         return [self.module, *self.modules, *map(module_of, named)]
 
 
-def stages_of(dataset: str) -> dict[str, Stage]:
+def stages_of(dataset: DataSet) -> dict[str, Stage]:
     """Return the stages of a data set's study by name, each after those that it needs.
 
-    >>> list(stages_of("cue-order"))[:3]
+    >>> from vidlib.datasets import DATASETS
+    >>> list(stages_of(DATASETS["cue-order"]))[:3]
     ['render', 'prepare', 'observe']
     """
-    one, stages = DATASETS[dataset], {}
+    one, stages = dataset, {}
 
     def add(name: str, fields: Fields, upstream: Fields = (), **more: Any) -> None:
         module = f"vidlib.stages.{name.partition('-')[0]}"
@@ -67,7 +68,7 @@ def stages_of(dataset: str) -> dict[str, Stage]:
     if one.planted:
         gate = ("cue_epochs", "gate_batch_size", "gate_lr", "train_seed")
         add("intervene", gate, ("files", "prepare"))
-    chosen = ("mask_l1", "mask_tv", "explained_clips", "data_seed")
+    chosen = ("mask_l1", "mask_tv", "explained_clips", "explained_classes", "data_seed")
     found = ("mask_method", "mask_iterations", "mask_lr")
     for name, variant in VARIANTS.items():
         control = bool(variant.differs)
@@ -84,7 +85,8 @@ def stages_of(dataset: str) -> dict[str, Stage]:
         )
         own, trained = {"network": name}, ("prepare", f"train-{name}")
         seeds = ("data_seed", "train_seed")
-        add(f"evaluate-{name}", seeds, trained, options=own, control=control)
+        add(f"evaluate-{name}", seeds, trained, options={**own}, control=control)
+        own |= {} if one.rendered else {"original": one.original}
         judged = {**own, **judge}
         explained = ("files", *trained)
         add(

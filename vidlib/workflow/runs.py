@@ -8,12 +8,13 @@ Nothing here makes a result: `vidlib.study` does.
 import json
 import math
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
 from vidlib import check
-from vidlib.datasets import DATASETS
+from vidlib.datasets import data_set
 from vidlib.named import function_of
 from vidlib.profiles import overridden, resolve_profile
 from vidlib.workflow.graph import Stage, stages_of
@@ -25,7 +26,7 @@ CODE = Code()
 class Runs:
     """The stages of one data set at one profile, and what is there of their results.
 
-    dataset: a name in `vidlib.datasets.DATASETS`. profile: a name in `vidlib.profiles.PROFILES`.
+    dataset: a name, as `vidlib.datasets.data_set` takes it. profile: one of `PROFILES`.
     overrides: values for any of its fields. runs: the folder of results, by default the environment
     variable VIDLIB_RUNS, or runs/ in the repository. data: the folder of the original data sets, by
     default VIDLIB_DATA, or data/. code: whose hashes count. Raises ValueError, before any work, for
@@ -45,16 +46,15 @@ class Runs:
         data: Path | None = None,
         code: Code = CODE,
     ):
-        check.one_of("dataset", dataset, DATASETS)
         self.dataset = dataset
-        self.stages = stages_of(dataset)
-        self.rendered = DATASETS[dataset].rendered
-        self.original = DATASETS[dataset].original
         self.runs = Path(runs or os.environ.get("VIDLIB_RUNS") or ROOT / "runs")
         self.data = Path(data or os.environ.get("VIDLIB_DATA") or ROOT / "data").resolve()
+        self.about = data_set(dataset, self.data)
+        self.stages = stages_of(self.about)
+        self.rendered, self.original = self.about.rendered, self.about.original
         if not self.rendered and not (self.data / dataset).is_dir():
             absent = f"the data set {dataset} is not in {self.data / dataset}"
-            remedy = f"{function_of(DATASETS[dataset].how_to_get)}, or set VIDLIB_DATA"
+            remedy = f"{function_of(self.about.how_to_get)}, or set VIDLIB_DATA"
             raise FileNotFoundError(f"{absent}. {remedy}.")
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides or {}, self.original)
@@ -65,7 +65,7 @@ class Runs:
 
     def _refuse_impossible_counts(self) -> None:
         """Raise ValueError for more clips than a rendered set can have, or fewer than a batch."""
-        one, p = DATASETS[self.dataset], self.profile
+        one, p = self.about, self.profile
         if not one.rendered:
             return
         clips = one.classes * p.train_clips
@@ -97,7 +97,7 @@ class Runs:
             f"{k}={'-'.join(map(str, v)) if isinstance(v, tuple) else v}"
             for k, v in sorted(self.overrides.items())
         ]
-        return "+".join([self.profile_name, *words])
+        return re.sub(r"[^\w.=+-]+", "_", "+".join([self.profile_name, *words]))
 
     def beside(self, dataset: str) -> Self:
         """Return the study of another data set at the same profile, with the same overrides.
@@ -106,7 +106,7 @@ class Runs:
         is like the other one of the paper's, only the seeds are kept.
         """
         counts = {"train_clips", "validation_clips", "explained_clips", "batch_size"}
-        alike = DATASETS[dataset].original == self.original
+        alike = data_set(dataset, self.data).original == self.original
         kept = set(self.overrides) - counts if alike else {"data_seed", "train_seed"}
         return self._like(dataset, {name: v for name, v in self.overrides.items() if name in kept})
 
