@@ -39,7 +39,7 @@ def test_a_sheet_has_a_strip_of_evenly_spread_frames_per_clip():
     html = sheet._repr_html_()
     assert html.count("<img") == 2 and "&lt;one&gt;" in html and "<one>" not in html
     assert "8 frames of a clip of: &lt;one&gt;" in html and "a &amp; b" in html
-    picture = base64.b64decode(re.findall("base64,([^\"]*)", html)[0])
+    picture = base64.b64decode(re.findall('base64,([^"]*)', html)[0])
     strip = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
     assert strip.shape == (20, 8 * 30 + 7 * 2, 3)
     reds = [strip[10, 32 * k + 15, 0] for k in range(8)]
