@@ -23,7 +23,7 @@ from vidlib.data import (
 from vidlib.rendered import render_kth_mini, render_something_mini, truth
 from vidlib.rendered.files import make_folders
 from vidlib.rendered.something.draw import draw
-from vidlib.rendered.something.looks import dress
+from vidlib.rendered.something.looks import Look
 from vidlib.rendered.something.scripts import CLASSES, compose
 
 FRAMES, SIZE = 16, (56, 56)
@@ -103,7 +103,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     def composed():
         scenes = [compose(label, np.random.default_rng(label)) for label in CLASSES]
-        return [(s, dress(s, np.random.default_rng(0), "train", 112)) for s in scenes]
+        return [(s, Look(s, np.random.default_rng(0), "train", 112)) for s in scenes]
 
     def drawn():
         return [draw(scene, look, 112) for scene, look in composed()]

@@ -8,7 +8,6 @@ from conftest import files
 from scipy.stats import binomtest
 from torch import nn
 
-from vidlib.compare.reliance import intervention_table, turned_and_mirrored
 from vidlib.data import load_clips, prepare_clips, read_something
 from vidlib.data.clips import Clips, Frames
 from vidlib.data.something import VIDEOS
@@ -28,6 +27,7 @@ from vidlib.rendered.cues import (
 )
 from vidlib.rendered.something.looks import SHAPES
 from vidlib.rendered.truth import Truth
+from vidlib.stages.intervene import intervention_table, turned_and_mirrored
 from vidlib.training import Recipe, fit
 
 CLASSES = [(kind, label) for kind, templates in KINDS.items() for label in range(len(templates))]
@@ -268,14 +268,16 @@ def test_redrawing_changes_only_the_markers(small):
     validation = read_something(root).query("split == 'validation'")
     ids = validation["clip_id"].tolist()
     shape = {"frames": 8, "size": (32, 32)}
-    same = redraw(root, ids, "nothing", **shape)
+    same, labels = redraw(root, ids, "nothing", **shape)
     stored = np.stack([read_clip(path, 8, (32, 32)) for path in validation["path"]])
-    assert np.array_equal(same.frames, stored)
-    assert np.array_equal(same.labels, validation["label"])
-    removed, moved = (redraw(root, ids, what, **shape) for what in ("removed", "moved"))
-    assert (removed.labels == -1).all() and (moved.labels != same.labels).all()
-    assert removed.frames.shape == moved.frames.shape == stored.shape
-    assert np.array_equal(moved.frames, redraw(root, ids, "moved", **shape).frames)
+    assert np.array_equal(same, stored)
+    assert np.array_equal(labels, validation["label"])
+    (removed, none), (moved, others) = (
+        redraw(root, ids, what, **shape) for what in ("removed", "moved")
+    )
+    assert (none == -1).all() and (others != labels).all()
+    assert removed.shape == moved.shape == stored.shape
+    assert np.array_equal(moved, redraw(root, ids, "moved", **shape)[0])
     with pytest.raises(KeyError):
         redraw(root, ["77"], "nothing", **shape)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vidlib.data import decode_sequences, promised_frames, read_kth, sample_frames, write_avi
 from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
-from vidlib.rendered.kth.body import GAITS, GROUND, JOINTS, SIDES, THICKNESS, subject
+from vidlib.rendered.kth.body import GAITS, GROUND, JOINTS, SIDES, THICKNESS, Subject
 from vidlib.rendered.kth.draw import PARTS, draw_film
 from vidlib.rendered.kth.film import film, in_view
 from vidlib.rendered.kth.observer import observe, postures
@@ -39,7 +39,7 @@ cases = st.tuples(
 
 def shoot(action, number, scenario, seed, sequences=1):
     """A film of one person, by its names and a seed."""
-    return film(action, subject(number), scenario, np.random.default_rng(seed), sequences)
+    return film(action, Subject(number), scenario, np.random.default_rng(seed), sequences)
 
 
 def places(scene) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_walkers_are_slower_than_joggers_and_these_than_runners():
         speeds, cadences, knees, leans = [], [], [], []
         for action in ("walking", "jogging", "running"):
             scene = shoot(action, number, "d4", number).sequences()[0]
-            person = subject(number)
+            person = Subject(number)
             there = ~np.isnan(scene.phase)
             speed = np.abs(np.diff(scene["hip"].x)) * 25 / person.height
             assert np.ptp(speed) < 1e-9
@@ -125,7 +125,7 @@ def test_feet_do_not_slide_while_they_stand(action):
             for values in (scene[f"{side}_foot"].x, scene[f"{side}_foot"].y):
                 assert np.abs(np.diff(values))[still].max() < 2e-4
             assert np.all(scene[f"{side}_foot"].y <= GROUND)
-        height = subject(number).height
+        height = Subject(number).height
         up = np.min([GROUND - scene[f"{side}_foot"].y for side in SIDES], axis=0) / height
         assert (up.max() > 0.07) == (action != "walking")  # both ankles up: a flight
     assert standing > 15
@@ -225,7 +225,7 @@ def test_figures_are_drawn_where_their_joints_are():
     for k, (action, scenario) in enumerate(
         [(a, d) for a in ACTIONS for d in ("d1", "d2", "d3", "d4")]
     ):
-        person = subject(k + 1)
+        person = Subject(k + 1)
         taken = shoot(action, k + 1, scenario, k)
         ground = place(scenario, np.random.default_rng(k))
         clean = replace(ground, noise=0 * ground.noise, shade=0.0)
@@ -253,18 +253,18 @@ def test_figures_are_drawn_where_their_joints_are():
 def test_shadow_and_noise_change_only_the_picture():
     taken, ground = shoot("boxing", 3, "d4", 0), place("d4", np.random.default_rng(0))
     kinds = (ground, replace(ground, shade=0.0), replace(ground, noise=0 * ground.noise))
-    made = [draw_film(taken, subject(3), "d4", kind, np.random.default_rng(0)) for kind in kinds]
+    made = [draw_film(taken, Subject(3), "d4", kind, np.random.default_rng(0)) for kind in kinds]
     for frames, numbers in made[1:]:
         assert (frames != made[0][0]).any() and np.array_equal(numbers, made[0][1])
 
 
 def test_validation_subjects_wear_what_no_training_subject_does():
-    train, held_out = ({subject(n).pattern for n in group} for group in SPLITS["paper"].values())
+    train, held_out = ({Subject(n).pattern for n in group} for group in SPLITS["paper"].values())
     assert train == {"plain", "yoke"} and held_out == {"stripes", "panel"}
-    assert len({subject(n).height for n in range(1, 26)}) == 25
+    assert len({Subject(n).height for n in range(1, 26)}) == 25
     for number in (0, 26):
         with pytest.raises(ValueError, match=f"subject is {number}.*at most 25"):
-            subject(number)
+            Subject(number)
 
 
 def test_reader_finds_the_set_whole(rendered):
@@ -305,7 +305,7 @@ def test_files_hold_what_was_drawn(rendered):
             taken = shoot(ACTIONS[k], row["group"], "d1", [*key, 0], len(rows))
             ground = place("d1", np.random.default_rng([seed, row["group"], 1, 100]))
             drawn, _ = draw_film(
-                taken, subject(row["group"]), "d1", ground, np.random.default_rng([*key, 1])
+                taken, Subject(row["group"]), "d1", ground, np.random.default_rng([*key, 1])
             )
             assert np.abs(whole.frames[..., 0].astype(int) - drawn).mean() < 3
 

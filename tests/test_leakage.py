@@ -11,6 +11,7 @@ from vidlib.data import load_clips, prepare_clips, read_something
 from vidlib.data.clips import Clips, Frames
 from vidlib.models.framewise import FrameAverage, FrameGRU
 from vidlib.rendered import render_something_mini
+from vidlib.training import Recipe
 
 # Two pairs and a class without a mirror; scores of the columns 1, 2, 5, 7, 9.
 CLASSES, SOME = [1, 2, 5, 7, 9], ((1, 2), (9, 7))
@@ -141,7 +142,7 @@ def toy_set(count, seed, leak=0):
     return Clips(index, read, [43, 45, 93, 94])
 
 
-SETTINGS = {"epochs": 4, "batch_size": 16, "lr": 5e-3, "seed": 0}
+RECIPE = Recipe(epochs=4, batch_size=16, lr=5e-3, seed=0, weight_decay=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def clean(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("gate")
     clips = toy_set(600, 0), toy_set(200, 1)
-    table = gate(*clips, folder, **SETTINGS)
+    table = gate(*clips, folder, RECIPE)
     yield clips, folder, table
     torch.set_num_threads(threads)
 
@@ -167,7 +168,7 @@ def test_a_set_without_a_leak_passes_and_the_control_shows_that_order_was_there(
 
 
 def test_a_planted_leak_is_caught_by_both_blind_classifiers(tmp_path, one_thread):
-    table = gate(toy_set(300, 0, leak=12), toy_set(120, 1, leak=12), tmp_path, **SETTINGS)
+    table = gate(toy_set(300, 0, leak=12), toy_set(120, 1, leak=12), tmp_path, RECIPE)
     pooled = table[table["pair"] == "all"].set_index("classifier")
     assert pooled["leaks"].all() and (pooled["share"] > 0.8).all()
 
@@ -194,16 +195,16 @@ def brightened(clips, by):
 
 def test_the_renderer_does_not_leak_and_would_be_caught_if_it_did(rendered, tmp_path, one_thread):
     blind = ["average of frames", "shuffled frames"]
-    table = gate(*rendered, tmp_path / "as it is", **SETTINGS)
+    table = gate(*rendered, tmp_path / "as it is", RECIPE)
     assert not table[table["classifier"].isin(blind)]["leaks"].any()
-    leaky = gate(*(brightened(clips, 40) for clips in rendered), tmp_path / "leaky", **SETTINGS)
+    leaky = gate(*(brightened(clips, 40) for clips in rendered), tmp_path / "leaky", RECIPE)
     pooled = leaky[leaky["pair"] == "all"].set_index("classifier")
     assert pooled.loc[blind, "leaks"].all()
 
 
 def test_a_finished_gate_is_not_trained_again(clean, capsys):
     clips, folder, table = clean
-    pd.testing.assert_frame_equal(gate(*clips, folder, **SETTINGS), table)
+    pd.testing.assert_frame_equal(gate(*clips, folder, RECIPE), table)
     assert "epoch" not in capsys.readouterr().out
 
 
@@ -212,7 +213,7 @@ def test_clips_without_a_mirrored_pair_are_refused(tmp_path):
     alone = clips.subset(np.flatnonzero(np.isin(clips.index["label"], (43, 94))))
     alone = Clips(alone.index, alone.frames, [43, 94])
     with pytest.raises(ValueError, match="no mirrored pair"):
-        gate(alone, alone, tmp_path, **SETTINGS)
+        gate(alone, alone, tmp_path, RECIPE)
 
 
 def test_pairs_are_those_of_something_mini():

@@ -1,5 +1,6 @@
 """The player: what it packs, and what a browser draws from it."""
 
+import base64
 import io
 import json
 
@@ -11,7 +12,7 @@ from browser import Tags, serve, watch
 from PIL import Image
 
 from vidlib.data.clips import Clips, Frames
-from vidlib.show import Player, Row, clips_player, overlay, player, upscale
+from vidlib.show import Figure, Row, clips_player, overlay, player, upscale
 
 FRAMES = 16
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked=1'>\"&"
@@ -36,10 +37,11 @@ def colour(t, column):
     return [16 * t, 240 - 15 * t, 60 * column]
 
 
-def decoded(figure: Player):
+def decoded(figure: Figure):
     """The frames of every row and column, cut out of the sheet again."""
-    sheet = np.asarray(Image.open(io.BytesIO(figure.sheet)).convert("RGB"))
     f = figure.figure
+    file = io.BytesIO(base64.b64decode(f["sheet"].partition(",")[2]))
+    sheet = np.asarray(Image.open(file).convert("RGB"))
     for row in f["rows"]:
         for column in row["columns"]:
             corners = [(n // f["across"], n % f["across"]) for n in column["tiles"]]

@@ -63,7 +63,7 @@ def test_a_sound_set_is_read_without_a_word(mini):
         assert row["path"].endswith(f"/20bn-something-something-v2/{entry['id']}.webm")
         assert row["text"] == entry["label"] and row["split"] == "validation"
         assert row["label_name"] == re.sub(r"[\[\]]", "", entry["template"])
-        assert CLASSES[row["label"]].name == row["label_name"]
+        assert CLASSES[row["label"]].template == entry["template"]
 
 
 def test_the_test_split_has_no_labels(something):

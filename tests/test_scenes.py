@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 from vidlib.rendered import intervals, states
 from vidlib.rendered.something import looks
 from vidlib.rendered.something.draw import draw
-from vidlib.rendered.something.looks import SPRITE, background, dress, sprite
+from vidlib.rendered.something.looks import SPRITE, Look, background, sprite
 from vidlib.rendered.something.scripts import CLASSES, FRAMES, compose
 
 labels = st.sampled_from(sorted(CLASSES))
@@ -272,7 +272,7 @@ def test_backgrounds_are_colours(split):
 def drawn(label, seed, size=112, **changes):
     """A scene, its frames and masks; changes: new x of some tracks."""
     scene = scene_of(label, seed)
-    look = dress(scene, np.random.default_rng(seed), "train", size)
+    look = Look(scene, np.random.default_rng(seed), "train", size)
     for name, x in changes.items():
         scene[name].x = x(scene[name].x)
     return scene, *draw(scene, look, size)
@@ -320,6 +320,6 @@ def test_mirror_classes_are_drawn_from_the_same_pictures():
     """Before the codec, the frames of a class and of its mirror are one set of pictures."""
     scene = compose(93, np.random.default_rng(4))
     mirror = compose(94, np.random.default_rng(4))
-    dressed = [dress(s, np.random.default_rng(1), "train", 64) for s in (scene, mirror)]
+    dressed = [Look(s, np.random.default_rng(1), "train", 64) for s in (scene, mirror)]
     one, other = (draw(s, look, 64)[0] for s, look in zip((scene, mirror), dressed, strict=True))
     assert np.array_equal(one, other[::-1])

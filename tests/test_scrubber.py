@@ -223,13 +223,13 @@ def test_the_figure_is_light():
         for name in ("I3D", "C-LSTM")
     ]
     figure = scrubber_figure(clip, told, caption="c")
-    assert len(figure._repr_html_()) - len(figure.sheet) * 4 / 3 < 100_000
+    assert len(figure._repr_html_()) - len(figure.figure["sheet"]) < 100_000
 
 
 def test_the_figure_is_said_in_words():
     said = repr(scrubber_figure(coded(), [answers()], caption="A hand."))
     assert said == (
-        "<ScrubberFigure: A hand. I3D's score for up is 0.900 on the untouched clip, 0.430 with "
+        "<Figure: A hand. I3D's score for up is 0.900 on the untouched clip, 0.430 with "
         "frames 1 to 8 perturbed by freeze.>"
     )
 

@@ -1,5 +1,6 @@
 """Contact sheets, outlines and charts of what is known about rendered clips."""
 
+import base64
 import io
 import re
 
@@ -38,7 +39,8 @@ def test_a_sheet_has_a_strip_of_evenly_spread_frames_per_clip():
     html = sheet._repr_html_()
     assert html.count("<img") == 2 and "&lt;one&gt;" in html and "<one>" not in html
     assert "8 frames of a clip of: &lt;one&gt;" in html and "a &amp; b" in html
-    strip = np.asarray(Image.open(io.BytesIO(sheet.strips[0][1])).convert("RGB"))
+    picture = base64.b64decode(re.findall('base64,([^"]*)', html)[0])
+    strip = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
     assert strip.shape == (20, 8 * 30 + 7 * 2, 3)
     reds = [strip[10, 32 * k + 15, 0] for k in range(8)]
     assert np.abs(np.array(reds) - 10 * np.arange(0, 15, 2)).max() < 8

@@ -97,9 +97,9 @@ def test_survival_tells_of_every_clip():
     scenes = {f"{n}": compose(n, np.random.default_rng(n)) for n in sorted(CLASSES)}
     scenes["climb"] = climb()
     labels = {name: scene.label for name, scene in scenes.items()}
-    found = survival(scenes, labels, observe, 16)
-    table = found.table.set_index("clip_id")
-    assert found.freeze.shape == found.reverse.shape == (17, 16, 16)
+    table, answers = survival(scenes, labels, observe, 16)
+    table = table.set_index("clip_id")
+    assert answers["freeze"].shape == answers["reverse"].shape == (17, 16, 16)
     climbs = table.loc["climb"]
     assert climbs["freeze_shortest"] == 8 and climbs["freeze_minimal"] == 1
     assert climbs["reverse_shortest"] == 9 and climbs["reverse_minimal"] == 2

@@ -16,9 +16,8 @@ def _extension_loads() -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return True
-    libraries = list(Path(spec.origin).parent.glob("_C*.so")) + list(
-        Path(spec.origin).parent.glob("_C*.pyd")
-    )
+    folder = Path(spec.origin).parent
+    libraries = [*folder.glob("_C*.so"), *folder.glob("_C*.pyd")]
     try:
         for library in libraries:
             torch.ops.load_library(str(library))

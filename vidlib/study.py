@@ -159,11 +159,9 @@ class Study(Runs):
 
     def _refuse_changed_code(self, stage: str) -> None:
         files = self.code.files(self.ingredients(stage)["modules"])
-        changed = [
-            str(f.relative_to(self.code.root)) for f in files if f.stat().st_mtime > IMPORTED
-        ]
+        changed = [file for file in files if file.stat().st_mtime > IMPORTED]
         if changed:
-            names = ", ".join(changed)
+            names = ", ".join(str(file.relative_to(self.code.root)) for file in changed)
             raise RuntimeError(f"{names} changed after vidlib was imported: restart the kernel")
 
     def _write_provenance(self, stage: str, folder: Path, seconds: float) -> None:

@@ -52,12 +52,10 @@ def direction_features(network: nn.Module, clips: Clips) -> tuple[np.ndarray, np
     """
 
     def both(x: Tensor) -> Tensor:
-        features = []
-        for way in (x, x.flip(2)):
-            with entering_last_layer(network) as seen:
-                score_clips(network, way)
-            features.append(torch.cat(seen))
-        return torch.stack(features, 1)
+        with entering_last_layer(network) as seen:
+            score_clips(network, x)
+            score_clips(network, x.flip(2))
+        return torch.cat(seen).unflatten(0, (2, len(x))).movedim(0, 1)
 
     features, positions = over_batches(clips, both)
     return features.double().numpy(), positions

@@ -29,7 +29,6 @@ PAIRS = ((93, 94), (45, 43), (36, 37), (166, 167), (165, 168))
 Pairs = Sequence[tuple[int, int]]
 COLUMNS = ["pair", "clips", "own", "share", "low", "high", "leaks", "merged", "chance"]
 BLIND = ("average of frames", "shuffled frames")  # the classifiers that cannot use order
-WEIGHT_DECAY = 0.01
 CLASSIFIERS: dict[str, Callable[[int], nn.Module]] = {
     "average of frames": FrameAverage,
     "shuffled frames": lambda classes: FrameGRU(classes, shuffled=True),
@@ -61,10 +60,11 @@ def pair_table(
     column = {label: k for k, label in enumerate(classes)}
     if not pairs or not {label for pair in pairs for label in pair} <= column.keys():
         raise ValueError(f"pairs are {list(pairs)}, classes {list(classes)}: give pairs of those")
-    merged_of = np.array([_merged(label, pairs) for label in classes])
+    first_of = {two: one for one, two in pairs}  # a class and its mirror as one
+    merged_of = np.array([first_of.get(label, label) for label in classes])
     groups = np.unique(merged_of)
     sums = np.stack([scores[:, merged_of == group].sum(1) for group in groups], axis=1)
-    truth = np.array([_merged(label, pairs) for label in labels])
+    truth = np.array([first_of.get(label, label) for label in labels])
     right = groups[sums.argmax(1)] == truth
     rows: list[tuple] = []
 
@@ -86,11 +86,6 @@ def pair_table(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _merged(label: int, pairs: Pairs) -> int:
-    """Return the number of a class, or that of its mirror, which comes first in the pair."""
-    return next((one for one, two in pairs if label == two), int(label))
-
-
 def _of_pairs(clips: Clips, pairs: Pairs) -> Clips:
     """Return the clips of the classes of these pairs, as a set of its own."""
     classes = sorted(label for pair in pairs for label in pair)
@@ -98,16 +93,7 @@ def _of_pairs(clips: Clips, pairs: Pairs) -> Clips:
     return Clips(some.index, some.frames, classes)
 
 
-def gate(
-    train: Clips,
-    validation: Clips,
-    folder: Path,
-    *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    seed: int,
-) -> pd.DataFrame:
+def gate(train: Clips, validation: Clips, folder: Path, recipe: Recipe) -> pd.DataFrame:
     """Train classifiers that cannot know the order of frames and return what they tell apart.
 
     They see only the classes of those of `PAIRS` that are among the clips'. Returns the
@@ -121,15 +107,14 @@ def gate(
     if not present:
         raise ValueError(f"classes {train.classes} have no mirrored pair: give some of {PAIRS}")
     train, validation = _of_pairs(train, present), _of_pairs(validation, present)
-    recipe = Recipe(epochs, batch_size, lr, seed, weight_decay=WEIGHT_DECAY)
     tables = []
     for name, build in CLASSIFIERS.items():
-        torch.manual_seed(seed)
+        torch.manual_seed(recipe.seed)
         network = build(len(train.classes))
         fit(network, train, validation, Path(folder) / name.replace(" ", "-"), recipe)
         network.to(best_device())
         scored = functools.partial(score_clips, network)
-        scores, positions = over_batches(validation, scored, batch_size)
+        scores, positions = over_batches(validation, scored, recipe.batch_size)
         labels = validation.index["label"].to_numpy()[positions]
         table = pair_table(scores, labels, train.classes, present)
         tables.append(table.assign(classifier=name))

@@ -6,7 +6,6 @@ an observer (`vidlib.rendered`) says which class they still show.
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -77,26 +76,16 @@ def minimal(removes: np.ndarray) -> np.ndarray:
     return removes & ~shorter
 
 
-@dataclass(frozen=True)
-class Survival:
-    """Which classes N clips of T frames still show when their windows are perturbed.
-
-    freeze and reverse: (N, T, T) int16, from `window_answers`. table: a row per clip, with clip_id,
-    label and, for each of the two, <name>_shortest (frames of the shortest window that removes the
-    class, NaN if none does) and <name>_minimal (the number of minimal ones); reversed_shows (the
-    class seen when the whole clip is reversed, -1 for none); order_matters (whether reversing some
-    window removes the class).
-    """
-
-    table: pd.DataFrame
-    freeze: np.ndarray
-    reverse: np.ndarray
-
-
 def survival(
     scenes: dict[str, Scene], labels: dict[str, int], observe: Observer, frames: int
-) -> Survival:
-    """Return which windows remove the classes of some clips; scenes and labels are by clip_id.
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return which windows remove the classes of N clips; scenes and labels are by clip_id.
+
+    First a table, a row per clip, with clip_id, label and, for freeze and reverse, <name>_shortest
+    (frames of the shortest window that removes the class, NaN if none does) and <name>_minimal (the
+    number of minimal ones); reversed_shows (the class seen when the whole clip is reversed, -1 for
+    none); order_matters (whether reversing some window removes the class). Then, by perturbation,
+    the `window_answers` of all clips, (N, T, T) int16 for T = `frames`.
 
     Raises ValueError if the observer does not see a clip's own class in its sampled frames, as it
     then cannot judge what removes the class.
@@ -104,7 +93,8 @@ def survival(
     >>> from vidlib.rendered.something.observer import observe
     >>> from vidlib.rendered.something.scripts import compose
     >>> scene = compose(45, np.random.default_rng(0))  # moving something up
-    >>> survival({"a": scene}, {"a": 45}, observe, 8).table["reversed_shows"].tolist()  # down
+    >>> table, _ = survival({"a": scene}, {"a": 45}, observe, 8)
+    >>> table["reversed_shows"].tolist()  # down
     [43]
     """
     rows: list[dict[str, object]] = []
@@ -127,5 +117,4 @@ def survival(
         row["reversed_shows"] = int(found[0, -1])
         row["order_matters"] = bool(least.any())
         rows.append(row)
-    stacked = {name: np.array(found, np.int16) for name, found in answers.items()}
-    return Survival(pd.DataFrame(rows), **stacked)
+    return pd.DataFrame(rows), {name: np.array(a, np.int16) for name, a in answers.items()}

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,7 +25,7 @@ from vidlib.rendered.files import MadeClip, clip_rngs, render_set
 from vidlib.rendered.observers import NOTHING, checked_orders
 from vidlib.rendered.scene import Scene, Track, track
 from vidlib.rendered.something.draw import Canvas, draw
-from vidlib.rendered.something.looks import SPRITE, Look, dress
+from vidlib.rendered.something.looks import SPRITE, Look
 from vidlib.rendered.something.shot import Shot
 from vidlib.rendered.truth import InstanceMasks, Truth
 
@@ -187,7 +186,7 @@ def marker_picture(name: str) -> np.ndarray:
 
 def dress_cue(scene: Scene, rng: np.random.Generator, split: str, size: int) -> Look:
     """Choose the look of everything except the markers, for frames of `size` pixels a side."""
-    return dress(replace(scene, tracks=_others(scene)), rng, split, size)
+    return Look(replace(scene, tracks=_others(scene)), rng, split, size)
 
 
 def draw_cue(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks]:
@@ -208,7 +207,7 @@ def _make_clip(label: int, split: str, scene_rng, look_rng, *, size: int, kind: 
     scene = compose_cue(kind, label, scene_rng)
     look = dress_cue(scene, look_rng, split, size)
     names = re.findall(r"\[(.*?)\]", KINDS[kind][label])
-    return MadeClip(scene, names, partial(draw_cue, scene, look, size))
+    return scene, names, partial(draw_cue, scene, look, size)
 
 
 def render_cues(
@@ -235,24 +234,15 @@ def render_cues(
     )
 
 
-class Redrawn(NamedTuple):
-    """Clips of a cue set after an intervention: frames (N, T, H, W, 3) uint8, labels (N,) int64.
-
-    labels: of the classes shown after the intervention; -1 where none is.
-    """
-
-    frames: np.ndarray
-    labels: np.ndarray
-
-
 def redraw(
     root: Path, clip_ids: Sequence[str], what: str, *, frames: int, size: tuple[int, int]
-) -> Redrawn:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return clips of the cue set under root as a network sees them, with only the markers changed.
 
-    what: as for `intervene`. frames and size, (H, W): those of the prepared clips. Clips pass
-    through the video codec like those of the set, so that "nothing" returns the same pixels. Raises
-    KeyError for clips that are not in the set.
+    what: as for `intervene`. frames and size, (H, W): those of the prepared clips. First come the
+    clips, (N, T, H, W, 3) uint8, then the labels of the classes that they show, (N,) int64, -1
+    where they show none. Clips pass through the video codec like those of the set, so that
+    "nothing" returns the same pixels. Raises KeyError for clips that are not in the set.
     """
     truth = Truth(root)
     seed, pixels = truth.settings["seed"], truth.settings["size"]
@@ -267,4 +257,4 @@ def redraw(
             write_webm(video, draw_cue(scene, look, pixels)[0])
             clips.append(read_clip(video, frames, size))
             labels.append(int(observe(scene)[0]))
-    return Redrawn(np.stack(clips), np.array(labels))
+    return np.stack(clips), np.array(labels)

@@ -128,14 +128,8 @@ class Truth:
     def scene(self, clip_id: str) -> Scene:
         """Return the scene of a clip, exactly as it was drawn."""
         clip, frames = self.clips.loc[clip_id], self._by_clip["frames"].get_group(clip_id)
-        things, length = self.states(clip_id), len(frames)
-        values = things[list(VALUES)].to_numpy()
-        tracks = [
-            Track(name, role, *values[k * length : (k + 1) * length].T)
-            for k, (name, role) in enumerate(
-                zip(things["name"][::length], things["role"][::length], strict=True)
-            )
-        ]
+        things = self.states(clip_id).groupby(["name", "role"], sort=False)[list(VALUES)]
+        tracks = [Track(*about, *values.to_numpy().T) for about, values in things]
         return Scene(
             int(clip["label"]),
             tracks,

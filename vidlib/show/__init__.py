@@ -20,24 +20,16 @@ from vidlib.show.clips import (
     maps_player,
     right_and_wrong_player,
 )
-from vidlib.show.gallery import Card, Gallery, gallery
-from vidlib.show.masks import (
-    gaps_chart,
+from vidlib.show.explanations import (
+    bars_by_network,
     landscape_chart,
     learning_chart,
-    perturbations_chart,
     score_by_length,
 )
+from vidlib.show.gallery import gallery, gallery_of
 from vidlib.show.names import TITLES, short
-from vidlib.show.networks import bars_by_network, difference_chart, on_seeds, seeds_chart
-from vidlib.show.player import Player, Row, overlay, player, upscale
-from vidlib.show.scrubber_figure import (
-    Answers,
-    ScrubberFigure,
-    mask_scrubber,
-    most_harmed,
-    scrubber_figure,
-)
+from vidlib.show.player import Row, overlay, player, upscale
+from vidlib.show.scrubber_figure import Answers, mask_scrubber, most_harmed, scrubber_figure
 from vidlib.show.sentences import (
     estimate,
     on_arrow,
@@ -47,7 +39,8 @@ from vidlib.show.sentences import (
     on_training,
     versus,
 )
-from vidlib.show.sheet import Sheet, contact_sheet
+from vidlib.show.sheet import contact_sheet
+from vidlib.show.sprites import Figure
 from vidlib.show.truth_figures import (
     native_clip,
     outlined,

@@ -12,6 +12,7 @@ from vidlib.show.sentences import estimate
 
 MEASURE_TITLES = {"top1": "top-1", "f1": "F1", "top5": "top-5", "f1_top5": "top-5 F1"}
 MOST_CLASSES = 24  # in one chart
+SYMBOLS = ("circle", "square", "diamond", "cross")  # for readers who do not see the colours
 
 
 def learning_curves(history: pd.DataFrame, title: str) -> Chart:
@@ -211,20 +212,16 @@ def shares_chart(table: pd.DataFrame, *, x: str, by: str, axis: str, chance: flo
     >>> shares_chart(pd.DataFrame([row]), x="pair", by="who", axis="right", chance=0.5).alt
     'Share: right. I3D, up, down: 70%. By chance 50%.'
     """
-    fig = go.Figure()
-    groups = table[by].unique()
-    places = {value: i for i, value in enumerate(table[x].unique())}
-    for k, name in enumerate(groups):
-        rows = table[table[by] == name]
-        beside = rows[x].map(places) + 0.2 * (k - (len(groups) - 1) / 2)
-        mark = {"size": 9, "symbol": ["circle", "square", "diamond", "cross"][k % 4]}
-        at = {"x": beside, "y": rows["share"], "mode": "markers", "marker": mark}
-        fig.add_scatter(name=name, **at, error_y=whiskers(rows["share"], rows["low"], rows["high"]))
+    fig = go.Figure(layout={"scattermode": "group", "scattergap": 0.6})  # side by side
+    for symbol, (name, rows) in zip(SYMBOLS, table.groupby(by, sort=False), strict=False):
+        ends = whiskers(rows["share"], rows["low"], rows["high"])
+        dots = {"mode": "markers", "marker": {"size": 9, "symbol": symbol}, "error_y": ends}
+        fig.add_scatter(name=name, x=rows[x], y=rows["share"], **dots)
     by_chance = ""
     if chance is not None:
         fig.add_hline(y=chance, **DOTTED)
         by_chance = f" By chance {chance:.0%}."
-    fig.update_xaxes(tickvals=list(places.values()), ticktext=list(places))
+    fig.update_xaxes(type="category")
     fig.update_yaxes(title_text=axis, range=[-0.02, 1.02], tickformat=".0%")
     said = [f"{getattr(r, by)}, {getattr(r, x)}: {r.share:.0%}" for r in table.itertuples()]
     return chart(fig, alt=f"Share: {axis}. {'; '.join(said)}.{by_chance}")

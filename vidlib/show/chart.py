@@ -1,16 +1,15 @@
 """Plotly charts that share one script per book and are readable in the light and dark theme."""
 
-import html
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vidlib import check
+from vidlib.show.sprites import WEB, element
 
 TEXT = "#7d858f"  # readable on white and on black, for pages that set no text colour
 GRID = "rgba(128, 128, 128, 0.25)"
@@ -37,7 +36,6 @@ TEMPLATE = go.layout.Template(
 # Not "responsive": in the book chart.js sets it; in JupyterLab, which resizes charts itself, such
 # charts would take all of its height.
 CONFIG = {"displaylogo": False}
-WEB = Path(__file__).parent / "web"  # the scripts
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,10 @@ class Chart:
     alt: str
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict:
-        data = html.escape(json.dumps(self.figure, ensure_ascii=False))
-        alt = html.escape(self.alt)
         script = (WEB / "chart.js").read_text(encoding="utf-8")
         return {
             "application/vnd.plotly.v1+json": self.figure,
-            "text/html": (
-                f'<plotly-chart role="figure" aria-label="{alt}" style="display: block" '
-                f'data-figure="{data}"><noscript>{alt}</noscript></plotly-chart>'
-                f"<script>{script}</script>"
-            ),
+            "text/html": element("plotly-chart", self.figure, self.alt, script),
             "text/plain": f"<Chart: {self.alt}>",
         }
 

@@ -10,7 +10,8 @@ from vidlib.data.clips import Clips, to_network
 from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import freeze, perturb
 from vidlib.show.names import TITLES, short
-from vidlib.show.player import Player, Row, overlay, player, upscale
+from vidlib.show.player import Row, overlay, player, upscale
+from vidlib.show.sprites import Figure
 
 SHOWN = 112  # pixels of the longer side of a clip in a player
 
@@ -37,13 +38,13 @@ def frames_after(
     return values.movedim(0, -1).numpy()
 
 
-def in_rows(columns: Sequence[tuple[str, np.ndarray]], *, caption: str, wide: int = 4) -> Player:
+def in_rows(columns: Sequence[tuple[str, np.ndarray]], *, caption: str, wide: int = 4) -> Figure:
     """Return a figure in which clips play in step under their titles, `wide` to a row."""
     rows = [Row("", dict(columns[i : i + wide])) for i in range(0, len(columns), wide)]
     return player(rows, caption=caption)
 
 
-def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = None) -> Player:
+def clips_player(clips: Clips, *, caption: str, titles: Sequence[str] | None = None) -> Figure:
     """Return a figure in which clips play side by side, in step, four to a row.
 
     titles: one per clip, by default its class in short; equal titles are numbered.
@@ -86,7 +87,7 @@ def explanation_row(
     return Row(title, columns, mask, scores)
 
 
-def explanation_player(study, position: int, *, autoplay: bool = False) -> Player:
+def explanation_player(study, position: int, *, autoplay: bool = False) -> Figure:
     """Return original, Grad-CAM and frozen clip of both networks, with mask line and scores.
 
     position: of the clip among those that are explained. Scores: OS, FS and RS of the guessed
@@ -119,14 +120,14 @@ def caption_of(clips: Clips, position: int) -> str:
 
 def maps_player(
     frames: np.ndarray, maps: Mapping[str, Mapping[str, np.ndarray]], *, caption: str
-) -> Player:
+) -> Figure:
     """Return a clip's frames, (T, H, W, 3) uint8, beside saliency maps laid over them, in step.
 
     maps: by row and title, each (T, H, W) in [0, 1].
 
     >>> maps = {"I3D": {"Grad-CAM": np.ones((3, 2, 2))}}
     >>> maps_player(np.zeros((3, 8, 8, 3), np.uint8), maps, caption="All salient.")
-    <Player of 3 frames (I3D: original, Grad-CAM): All salient.>
+    <Figure: 3 frames (I3D: original, Grad-CAM): All salient.>
     """
     shown = enlarged(frames)
     rows = [
@@ -136,7 +137,7 @@ def maps_player(
     return player(rows, caption=caption)
 
 
-def right_and_wrong_player(clips: Clips, guesses: pd.DataFrame, each: int = 4) -> Player:
+def right_and_wrong_player(clips: Clips, guesses: pd.DataFrame, each: int = 4) -> Figure:
     """Return the first clips that a network classifies correctly, and the first it gets wrong.
 
     guesses: a row per clip, in order, with label and forward (the network's guess).

@@ -30,35 +30,6 @@ class Row:
     scores: Mapping[str, str | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Player:
-    """A playable figure, shown by Jupyter and in the book; made by :func:`player`.
-
-    ``sheet`` holds the WebP bytes; ``figure`` what the custom element reads: size and place of the
-    tiles, and per row and column the tile of every frame.
-    """
-
-    figure: dict
-    sheet: bytes
-
-    @property
-    def data(self) -> dict:
-        """All that the custom element reads."""
-        return {**self.figure, "sheet": sprites.address(self.sheet)}
-
-    def _repr_html_(self) -> str:
-        module = sprites.script_module("player.js")
-        return sprites.element("temporal-mask-player", self.data, self.figure["caption"], module)
-
-    def __repr__(self) -> str:
-        """Describe the figure in words, for plain text."""
-        rows = "; ".join(
-            f"{row['title']}: {', '.join(column['title'] for column in row['columns'])}"
-            for row in self.figure["rows"]
-        )
-        return f"<Player of {self.figure['frames']} frames ({rows}): {self.figure['caption']}>"
-
-
 def player(
     rows: Sequence[Row],
     *,
@@ -66,7 +37,7 @@ def player(
     frame_numbers: Sequence[int] | None = None,
     fps: float = 5,
     autoplay: bool = False,
-) -> Player:
+) -> sprites.Figure:
     """Return a playable figure of clips side by side, in step.
 
     All columns of all rows share one shape ``(T, H, W, 3)`` uint8. ``caption`` appears under the
@@ -79,9 +50,9 @@ def player(
 
     >>> clip = np.zeros((16, 8, 8, 3), np.uint8)
     >>> player([Row("I3D", {"original": clip, "reversed": clip[::-1]})], caption="A black clip.")
-    <Player of 16 frames (I3D: original, reversed): A black clip.>
+    <Figure: 16 frames (I3D: original, reversed): A black clip.>
     """
-    height, width = _check(rows, caption, frame_numbers, fps)
+    length, height, width = _check(rows, caption, frame_numbers, fps)
     places: dict[bytes, int] = {}  # of each distinct frame in the sheet
     described = [
         {
@@ -99,17 +70,18 @@ def player(
         for row in rows
     ]
     tiles = np.frombuffer(b"".join(places), np.uint8).reshape(-1, height, width, 3)
-    sheet, layout = sprites.sprite_sheet(tiles)
     figure = {
         "caption": caption,
-        "frames": len(next(iter(rows[0].columns.values()))),
+        "frames": length,
         "fps": fps,
         "autoplay": autoplay,
         "numbers": None if frame_numbers is None else [int(n) for n in frame_numbers],
-        **layout,
+        **sprites.sprite_sheet(tiles),
         "rows": described,
     }
-    return Player(figure, sheet)
+    told = "; ".join(f"{row.title}: {', '.join(row.columns)}" for row in rows)
+    text, modules = f"{length} frames ({told}): {caption}", [sprites.script_module("player.js")]
+    return sprites.Figure("temporal-mask-player", figure, text, modules)
 
 
 def overlay(clip: np.ndarray, saliency: np.ndarray) -> np.ndarray:
@@ -155,7 +127,7 @@ def _score(value: str | float) -> str:
 def _check(
     rows: Sequence[Row], caption: str, frame_numbers: Sequence[int] | None, fps: float
 ) -> tuple[int, ...]:
-    """Refuse what cannot be shown; return the height and width of frames."""
+    """Refuse what cannot be shown; return the number of frames, their height and width."""
     check.filled("caption", caption, "words that say what the figure shows")
     check.number("fps", fps, above=0)
     check.filled("rows", rows, "at least one vidlib.show.Row")
@@ -176,4 +148,4 @@ def _check(
         raise ValueError(
             f"frame_numbers has {len(frame_numbers)} entries: give one per frame, {first[0]}"
         )
-    return first[1:3]
+    return first[:3]

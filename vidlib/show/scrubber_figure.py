@@ -40,27 +40,6 @@ class Answers:
     mask_scores: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ScrubberFigure:
-    """A mask to scrub, shown by Jupyter and in the book; made by :func:`scrubber_figure`.
-
-    ``sheet`` holds the WebP bytes of the clip's frames; ``figure`` what ``scrubber.js`` reads;
-    ``text`` describes the figure in words.
-    """
-
-    figure: dict
-    sheet: bytes
-    text: str
-
-    def _repr_html_(self) -> str:
-        data = {**self.figure, "sheet": sprites.address(self.sheet)}
-        return sprites.element("temporal-mask-scrubber", data, self.text, scrubber_module())
-
-    def __repr__(self) -> str:
-        """Describe the figure in words, for plain text."""
-        return f"<ScrubberFigure: {self.text}>"
-
-
 def scrubber_figure(
     frames: np.ndarray,
     answers: Sequence[Answers],
@@ -69,7 +48,7 @@ def scrubber_figure(
     l1: float = 0.01,
     tv: float = 0.02,
     autoplay: bool = False,
-) -> ScrubberFigure:
+) -> sprites.Figure:
     """Return a figure in which readers scrub a clip's mask; tables give the networks' answers.
 
     frames: (T, H, W, 3) uint8 RGB, the original clip. answers: one per network, all for the same
@@ -91,13 +70,12 @@ def scrubber_figure(
     _check(answers, length, caption)
     tables = [table for one in answers for table in one.landscapes.values()]
     windows = np.argwhere(~np.isnan(tables).all(0))
-    sheet, layout = sprites.sprite_sheet(frames)
     figure = {
         "caption": caption,
         "frames": length,
         "fps": FPS,
         "autoplay": autoplay,
-        **layout,
+        **sprites.sprite_sheet(frames),
         "perturbations": list(answers[0].landscapes),
         "windows": windows.tolist(),
         "orders": {name: _orders(name, windows, length) for name in answers[0].landscapes},
@@ -115,7 +93,8 @@ def scrubber_figure(
             for one in answers
         ],
     }
-    return ScrubberFigure(figure, sheet, _in_words(figure))
+    text = _in_words(figure)
+    return sprites.Figure("temporal-mask-scrubber", figure, text, [scrubber_module()])
 
 
 def most_harmed(study) -> int:
@@ -135,7 +114,7 @@ def most_harmed(study) -> int:
     return int(landscapes["clips"][np.min(taken, axis=0).argmax()])
 
 
-def mask_scrubber(study, position: int, *, autoplay: bool = False) -> ScrubberFigure:
+def mask_scrubber(study, position: int, *, autoplay: bool = False) -> sprites.Figure:
     """Return the figure of one of the study's explained clips, with its networks' answers.
 
     position: of the clip among those that are explained. The class followed is each network's

@@ -17,7 +17,8 @@ from vidlib.rendered.truth import InstanceMasks
 from vidlib.show.chart import COLOURS, Chart, chart, panels
 from vidlib.show.clips import SHOWN, in_rows
 from vidlib.show.names import short
-from vidlib.show.player import Player, Row, player, upscale
+from vidlib.show.player import Row, player, upscale
+from vidlib.show.sprites import Figure
 
 GREY, ORANGE = (130, 130, 130), (230, 159, 0)  # RGB; the colours here are Okabe and Ito's too
 OUTLINES = dict.fromkeys(("object", "joint", "marker"), ORANGE)
@@ -70,7 +71,7 @@ def native_clip(study, clip_id: str) -> tuple[pd.Series, np.ndarray, InstanceMas
     return row, clip, masks._replace(numbers=masks.numbers[sample_frames(length, frames)])
 
 
-def truth_player(study, clip_ids: Sequence[str], *, caption: str) -> Player:
+def truth_player(study, clip_ids: Sequence[str], *, caption: str) -> Figure:
     """Return a figure in which clips of a rendered set play with their truth drawn in.
 
     >>> clip_ids = study.index()["clip_id"].iloc[:1]
@@ -95,7 +96,7 @@ def said(names: dict[int, str], label: int) -> str:
 
 def windows_player(
     study, clip_id: str, windows: Sequence[tuple[int, int]], perturbation: str = "freeze"
-) -> Player:
+) -> Figure:
     """Return a rendered clip with some windows perturbed, and what the ideal observer then sees.
 
     windows: first and last frame, both included, 0-based, among the frames that networks see.

@@ -18,6 +18,6 @@ def run(p, inputs, folder: Path, *, observer: str) -> None:
     truth = Truth(inputs["files"])
     scenes = {clip_id: truth.scene(clip_id) for clip_id in index["clip_id"]}
     labels = dict(zip(index["clip_id"], index["label"], strict=True))
-    found = survival(scenes, labels, function_of(observer), p.frames)
-    write_table(folder / "clips.parquet", found.table.assign(split=index["split"]))
-    write_arrays(folder / "answers.npz", freeze=found.freeze, reverse=found.reverse)
+    table, answers = survival(scenes, labels, function_of(observer), p.frames)
+    write_table(folder / "clips.parquet", table.assign(split=index["split"]))
+    write_arrays(folder / "answers.npz", **answers)

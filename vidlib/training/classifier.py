@@ -1,35 +1,76 @@
-"""A network with its loss as Lightning trains it, and what each epoch begins and ends with."""
+"""A network as Lightning trains it: its loss, its clips, what each epoch begins and ends with."""
 
 import math
+import os
 import time
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.utils.data import DataLoader
 
-from vidlib.data.clips import Batch, to_network
+from vidlib.data.clips import Batch, Clips, batch_loader, to_network
 from vidlib.training.recipe import OPTIMIZERS, Recipe, TrainingError
 
 
 class Classifier(L.LightningModule):
-    """A network with cross-entropy, trained by a recipe.
+    """A network with cross-entropy, trained by a recipe on some clips and tried on others.
+
+    Each epoch draws a new order of the training clips, and starts from its number and the history
+    alone, so that a resumed epoch is the same. Every process has the same order, and takes its
+    share of each batch: no clip twice, none added.
 
     history: a dict per finished epoch with epoch, loss and accuracy on both splits, learning_rate.
     It travels in the checkpoint, so that a resumed run has the whole of it. Where several processes
     share each batch, it is that of all their clips, and the same in each of them.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe):
+    def __init__(self, network: nn.Module, recipe: Recipe, train: Clips, validation: Clips):
         super().__init__()
         self.network, self.recipe = network, recipe
+        self.clips = {"train": train, "validation": validation}
         self.history: list[dict[str, float]] = []
         self.lost: list[str] = []  # of the running epoch: why this process could not read clips
         # Of the running epoch, all processes: sum of the losses, right answers, clips.
-        self.sums = {split: np.zeros(3) for split in ("train", "validation")}
+        self.sums = {split: np.zeros(3) for split in self.clips}
         self.clips_in_batch = 0  # of all processes
+
+    def _loader(self, split: str, **options) -> DataLoader:
+        clips, trainer = self.clips[split], self.trainer
+        share = trainer.global_rank, trainer.world_size
+        # Processes of one machine share the cores that they may use; not every system says which.
+        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+        cores = len(allowed(0))
+        workers = -(-cores // trainer.num_devices) if clips.frames.decoded else 0
+        return batch_loader(clips, self.recipe.batch_size, share=share, workers=workers, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the batches of the running epoch."""
+        epoch = torch.Generator().manual_seed(1000 * self.recipe.seed + self.current_epoch)
+        order = torch.randperm(len(self.clips["train"]), generator=epoch).tolist()
+        return self._loader("train", order=order, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the batches of the validation split."""
+        return self._loader("validation")
+
+    def on_train_epoch_start(self) -> None:
+        """Draw this epoch's random numbers, and set the rate that its history asks for."""
+        number = 1000 * self.recipe.seed + self.current_epoch
+        if self.global_rank:  # each process draws dropout of its own
+            # torch's generators on CPUs take 32 bits of a seed
+            number = int(np.random.SeedSequence([number, self.global_rank]).generate_state(1)[0])
+        torch.manual_seed(number)
+        if self.recipe.schedule == "plateau":
+            (optimizer,) = self.trainer.optimizers
+            for group in optimizer.param_groups:
+                group["lr"] = self.recipe.lr
+            plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+            for row in self.history:
+                plateau.step(row["validation_loss"])
+        self.begin = time.perf_counter()
 
     def _score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean loss and number of right answers of some clips."""
@@ -73,6 +114,10 @@ class Classifier(L.LightningModule):
             f"learning rate (now at most {self.recipe.lr:g}) and start again"
         )
 
+    def on_validation_start(self) -> None:
+        """Note how long the epoch trained."""
+        self.seconds = time.perf_counter() - self.begin
+
     def validation_step(self, batch: Batch, _) -> None:
         """Score one batch of the validation split."""
         self.lost += batch.lost
@@ -80,12 +125,13 @@ class Classifier(L.LightningModule):
         nothing = torch.zeros((), device=self.device)
         self._count("validation", *(self._score(batch) if clips else (nothing, nothing)), clips)
 
-    def finish_epoch(self) -> dict[str, float]:
-        """Add the epoch to the history and return its row; `TrainingError` where it failed.
+    def on_train_epoch_end(self) -> None:
+        """Add the epoch to the history and print it in one line; `TrainingError` where it failed.
 
         The network may have broken in the very last step, whose loss was still a number.
         """
         row: dict[str, float] = {"epoch": self.current_epoch}
+        speed = self.sums["train"][2] / self.seconds
         for split, sums in self.sums.items():
             loss, right, clips = sums.tolist()
             if not clips:
@@ -98,9 +144,18 @@ class Classifier(L.LightningModule):
             raise self._not_finite("some weights are no longer finite")
         if not math.isfinite(row["validation_loss"]):
             raise self._not_finite(f"the validation loss is {row['validation_loss']}")
-        row["learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.history.append(row)
-        return row
+        shown = {name: value for name, value in row.items() if name != "epoch"}
+        self.log_dict(shown, prog_bar=True, sync_dist=True)
+        self.history.append(
+            row | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        )
+        if self.trainer.is_global_zero:
+            shares = [f"{split} {row[f'{split}_accuracy']:.0%}, " for split in self.sums]
+            epoch = f"epoch {self.current_epoch + 1}/{self.trainer.max_epochs}: "
+            print(f"{epoch}{''.join(shares)}{speed:.3g} clips/s", flush=True)
+        if self.lost:
+            print(f"{len(self.lost)} clips could not be read, first: {self.lost[0]}", flush=True)
+            self.lost.clear()
 
     def configure_optimizers(self):
         """Return the recipe's optimizer, with one cycle over the whole training if it says so."""
@@ -122,44 +177,3 @@ class Classifier(L.LightningModule):
     def on_load_checkpoint(self, checkpoint) -> None:
         """Restore the learning curves."""
         self.history = checkpoint["history"]
-
-
-class Epochs(Callback):
-    """Starts each epoch from its number and the history alone: a resumed epoch is the same."""
-
-    def __init__(self, recipe: Recipe):
-        self.recipe = recipe
-
-    def on_train_epoch_start(self, trainer, module) -> None:
-        """Draw this epoch's random numbers, and set the rate that its history asks for."""
-        number = 1000 * self.recipe.seed + trainer.current_epoch
-        if trainer.global_rank:  # each process draws dropout of its own
-            # torch's generators on CPUs take 32 bits of a seed
-            number = int(np.random.SeedSequence([number, trainer.global_rank]).generate_state(1)[0])
-        torch.manual_seed(number)
-        if self.recipe.schedule == "plateau":
-            (optimizer,) = trainer.optimizers
-            for group in optimizer.param_groups:
-                group["lr"] = self.recipe.lr
-            plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-            for row in module.history:
-                plateau.step(row["validation_loss"])
-        self.begin = time.perf_counter()
-
-    def on_validation_start(self, trainer, module) -> None:
-        """Note how long the epoch trained."""
-        self.seconds = time.perf_counter() - self.begin
-
-    def on_train_epoch_end(self, trainer, module) -> None:
-        """Add the epoch to the history and print it in one line."""
-        seen = module.sums["train"][2]
-        row = module.finish_epoch()
-        shown = [name for name in row if name.endswith(("loss", "accuracy"))]
-        module.log_dict({name: row[name] for name in shown}, prog_bar=True, sync_dist=True)
-        if trainer.is_global_zero:
-            right = [f"{split} {row[f'{split}_accuracy']:.0%}, " for split in module.sums]
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: "
-            print(f"{epoch}{''.join(right)}{seen / self.seconds:.3g} clips/s", flush=True)
-        if lost := module.lost:
-            print(f"{len(lost)} clips could not be read, first: {lost[0]}", flush=True)
-            lost.clear()

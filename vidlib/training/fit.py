@@ -1,7 +1,6 @@
-"""Train a network on clips: batches, checkpoints, and one function that does it all."""
+"""Train a network on clips: its checkpoints, and one function that does it all."""
 
 import logging
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -13,45 +12,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import nn
-from torch.utils.data import DataLoader
 
 from vidlib import check, distributed
-from vidlib.data.clips import Clips, batch_loader
+from vidlib.data.clips import Clips
 from vidlib.files import aside, sweep
-from vidlib.training.classifier import Classifier, Epochs
+from vidlib.training.classifier import Classifier
 from vidlib.training.recipe import Recipe, TrainingError
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-
-
-class _Batches(L.LightningDataModule):
-    """Both splits; each epoch draws a new order of the training clips, by its number.
-
-    Every process has the same order, and takes its share of each batch: no clip twice, none added.
-    """
-
-    trainer: L.Trainer  # Lightning sets it before it asks for a loader
-
-    def __init__(self, train: Clips, validation: Clips, recipe: Recipe):
-        super().__init__()
-        self.train, self.validation, self.recipe = train, validation, recipe
-
-    def _loader(self, clips: Clips, **options) -> DataLoader:
-        trainer = self.trainer
-        share = trainer.global_rank, trainer.world_size
-        # Processes of one machine share the cores that they may use; not every system says which.
-        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
-        cores = len(allowed(0))
-        workers = -(-cores // trainer.num_devices) if clips.frames.decoded else 0
-        return batch_loader(clips, self.recipe.batch_size, share=share, workers=workers, **options)
-
-    def train_dataloader(self) -> DataLoader:
-        epoch = torch.Generator().manual_seed(1000 * self.recipe.seed + self.trainer.current_epoch)
-        order = torch.randperm(len(self.train), generator=epoch).tolist()
-        return self._loader(self.train, order=order, drop_last=True)
-
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.validation)
 
 
 class _Checkpoints(TorchCheckpointIO):
@@ -125,7 +93,7 @@ def fit(
         where = {"strategy": "ddp", "devices": several // nodes, "num_nodes": nodes}
         where["plugins"] = [_Checkpoints(), TorchElasticEnvironment()]
     folder = Path(folder)
-    module = Classifier(network, recipe)
+    module = Classifier(network, recipe, train, validation)
     kept = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)
     trainer = L.Trainer(
         max_epochs=recipe.epochs,
@@ -139,7 +107,7 @@ def fit(
         reload_dataloaders_every_n_epochs=1,
         default_root_dir=folder,
         enable_progress_bar=sys.stderr.isatty(),  # a log gets the line per epoch alone
-        callbacks=[Epochs(recipe), kept],
+        callbacks=[kept],
     )
     last = folder / "last.ckpt"
     resumes = distributed.broadcast(last.exists()) if several > 1 else last.exists()
@@ -150,6 +118,5 @@ def fit(
         warnings.filterwarnings("ignore", ".*LeafSpec.*", DeprecationWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         begin = str(last) if resumes else None
-        data = _Batches(train, validation, recipe)
-        trainer.fit(module, datamodule=data, ckpt_path=begin, weights_only=True)
+        trainer.fit(module, ckpt_path=begin, weights_only=True)
     return module.history

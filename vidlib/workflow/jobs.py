@@ -12,7 +12,7 @@ import ast
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,19 +100,13 @@ def pages_of(dataset: str, root: Path = ROOT) -> dict[str, tuple[str | None, Pag
     kth-mini.
     """
     chapters = [Page(f"notebooks/{p.name}", root) for p in sorted(root.glob("notebooks/*.md"))]
-    others = [Page(f"book/{p.name}", root) for p in sorted(root.glob("book/*.md")) if _has_code(p)]
-    found = {
-        page.name: (None if page.name == "07_errata" else dataset, page)
-        for page in chapters + others
-    }
+    texts = (p for p in sorted(root.glob("book/*.md")) if CELL.search(p.read_text("utf-8")))
+    pages = chapters + [Page(f"book/{p.name}", root) for p in texts]
+    found = {page.name: (None if page.name == "07_errata" else dataset, page) for page in pages}
     if dataset == "something-mini":
         again = [page for page in chapters if "02" <= page.name < "07"]
         found |= {f"kth-mini/{page.name}": ("kth-mini", page) for page in again}
     return found
-
-
-def _has_code(path: Path) -> bool:
-    return "```{code-cell}" in path.read_text(encoding="utf-8")
 
 
 def flags_of(runs: Runs) -> str:
@@ -121,17 +115,16 @@ def flags_of(runs: Runs) -> str:
     return shlex.join(["--dataset", runs.dataset, "--profile", runs.profile_name, *settings])
 
 
-def stage_jobs(
-    runs: Runs, wanted: list[str], one_core: Callable[[str], bool] = lambda stage: False
-) -> dict[str, Job]:
+def stage_jobs(runs: Runs, wanted: list[str], one_core: Collection[str] = ()) -> dict[str, Job]:
     """Return the jobs of some stages of a study, and of all that these need, by their keys.
 
-    one_core: tells which stages use one core; rendering and decoding always use all.
+    one_core: stages that use one core each, as all do at tiny profiles; rendering and decoding
+    always use every core.
     """
     found: dict[str, Job] = {}
 
     def add(stage: str) -> str:
-        key = runs.key(stage)
+        key, alone = runs.key(stage), runs.profile_name in TINY or stage in one_core
         if key not in found:
             found[key] = Job(
                 f"{runs.dataset}/{runs.name}/{stage}",
@@ -139,7 +132,7 @@ def stage_jobs(
                 runs.path(stage) / "provenance.json",
                 tuple(add(up) for up in runs.needs(stage)),
                 f"python -m vidlib {stage} {flags_of(runs)}",
-                stage in ("render", "prepare") or not one_core(stage),
+                stage in ("render", "prepare") or not alone,
                 runs.ingredients(stage)["parameters"],
             )
         return key
@@ -156,7 +149,7 @@ def _page_job(
     code, direct = runs.code, []
     read: dict[str, Job] = {}
     for study, stage in page.reads(runs):
-        read |= stage_jobs(study, [stage], lambda _: runs.profile_name in TINY)
+        read |= stage_jobs(study, [stage])
         direct.append(study.key(stage))
     key = key_of(
         {
@@ -222,10 +215,7 @@ def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
     core each (`benchmarks/threads.py` says why). A data set's last job, "results/...", writes its
     tables. With something-mini come the same jobs on kth-mini.
     """
-
-    def one_core(stage: str) -> bool:
-        return runs.profile_name in TINY or stage.partition("-")[2] in SIDE_BY_SIDE
-
+    one_core = [stage for stage in SEEDED if stage.endswith(SIDE_BY_SIDE)]
     jobs: dict[str, Job] = {}
     studies = [runs, runs.beside("kth-mini")] if runs.dataset == "something-mini" else [runs]
     for study in studies:

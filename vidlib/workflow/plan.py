@@ -6,7 +6,6 @@ that never ran has no figures, and the sums say how many such jobs there are.
 """
 
 import json
-from dataclasses import dataclass
 
 from vidlib.workflow.jobs import Job
 from vidlib.workflow.machine import machine
@@ -14,48 +13,35 @@ from vidlib.workflow.machine import machine
 SEEDS = ("data_seed", "train_seed")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run of a job took: seconds, bytes of memory at its peak, bytes on the disk.
+def cost_of(job: Job, cores: int) -> dict | None:
+    """Return the record of the last run of such a job on this kind of machine; None without one.
 
-    note: how that run differed from the planned one, apart from seeds; "" if it did not.
-    """
-
-    seconds: float
-    peak_bytes: int
-    disk_bytes: int
-    note: str
-
-
-def cost_of(job: Job, cores: int) -> Cost | None:
-    """Return what such a job last took on this kind of machine; None if it never ran.
-
-    cores: of this machine.
+    It says what the run took: seconds, peak_bytes of memory, disk_bytes. Its note says how that run
+    differed from the planned one, apart from seeds; "" if it did not. cores: of this machine.
     """
     stage = job.parameters is not None
     folder = job.record.parent.parent if stage else job.record.parent
+    threads = cores if job.whole else 1
     found = []
     for path in folder.glob("*/provenance.json" if stage else job.record.name):
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("machine") != machine():
             continue
-        apart = _apart(record["parameters"], job.parameters) if job.parameters is not None else []
-        threads = cores if job.whole else 1
-        if stage and record["threads"] != threads:
-            apart.append("threads")
-        found.append((-len(apart), record["finished"], apart, record))
-    if not found:
-        return None
-    _, _, apart, record = max(found, key=lambda one: one[:2])
-    note = f"measured at other {', '.join(apart)}" if apart else ""
-    return Cost(record["seconds"], record["peak_bytes"], record["disk_bytes"], note)
+        apart = _apart(record, job.parameters, threads) if job.parameters is not None else []
+        record["note"] = f"measured at other {', '.join(apart)}" if apart else ""
+        found.append((-len(apart), record["finished"], record))
+    return max(found, key=lambda one: one[:2])[2] if found else None
 
 
-def _apart(one: dict, other: dict) -> list[str]:
-    """Return the settings, seeds aside, in which two runs of a stage differ."""
-    other = json.loads(json.dumps(other))  # as a record holds them: lists for tuples
-    names = (one.keys() | other.keys()) - set(SEEDS)
-    return sorted(name for name in names if one.get(name) != other.get(name))
+def _apart(record: dict, parameters: dict, threads: int) -> list[str]:
+    """Return the settings, seeds aside, in which a run of a stage differs from a planned one."""
+    other = json.loads(json.dumps(parameters))  # as a record holds them: lists for tuples
+    one = record["parameters"]
+    names = sorted((one.keys() | other.keys()) - set(SEEDS))
+    apart = [name for name in names if one.get(name) != other.get(name)]
+    if record["threads"] != threads:
+        apart.append("threads")
+    return apart
 
 
 def plan(jobs: dict[str, Job], cores: int) -> str:
@@ -73,12 +59,12 @@ def plan(jobs: dict[str, Job], cores: int) -> str:
             words = "made" if job.current else "?"
             lines.append(f"{job.name:{width}} {words:>8}")
             continue
-        hours = cost.seconds / 3600
+        hours = cost["seconds"] / 3600
         total, wall = total + hours, wall + hours / (1 if job.whole else cores)
-        disk = disk + cost.disk_bytes
-        peak = max(peak, cost.peak_bytes * (1 if job.whole else cores))
-        sizes = f"{_size(cost.peak_bytes)} {_size(cost.disk_bytes)}"
-        lines.append(f"{job.name:{width}} {hours:8.3f} {sizes}  {cost.note}".rstrip())
+        disk = disk + cost["disk_bytes"]
+        peak = max(peak, cost["peak_bytes"] * (1 if job.whole else cores))
+        sizes = f"{_size(cost['peak_bytes'])} {_size(cost['disk_bytes'])}"
+        lines.append(f"{job.name:{width}} {hours:8.3f} {sizes}  {cost['note']}".rstrip())
     lines.append(f"{'sum':{width}} {total:8.3f} {_size(peak)} {_size(disk)}")
     made = sum(job.current for job in jobs.values())
     lines.append(

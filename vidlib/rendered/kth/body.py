@@ -8,7 +8,6 @@ arms hang.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -69,73 +68,45 @@ GAITS = {
 }
 
 
-@dataclass(frozen=True)
 class Subject:
-    """One of the 25 people.
+    """One of the 25 people, always the same by number; ValueError for another number.
 
     height: in frame heights, as filmed when walking. legs, arms: their length, 1 the average.
     width: of the body, 1 the average. pace, tempo: habitual speed and frequency of motions; style:
     size of the motions; 1 the average. skin, hair: greys. tops, trousers: greys of the usual
     clothes and of those worn in d3. shoes: grey. pattern: of the top: "plain", "yoke", or, in none
     of the subjects 1 to 16, "stripes" or "panel". long_hair. extra: "coat", "bag" or "hat", in d3.
-    """
+    thigh: its length, and that of the shank; arm: (2,), lengths of upper arm and forearm; all in
+    body heights.
 
-    height: float
-    legs: float
-    arms: float
-    width: float
-    pace: float
-    tempo: float
-    style: float
-    skin: int
-    hair: int
-    tops: tuple[int, int]
-    trousers: tuple[int, int]
-    shoes: int
-    pattern: str
-    long_hair: bool
-    extra: str
-
-    @property
-    def thigh(self) -> float:
-        """Length of the thigh, and of the shank, in body heights."""
-        return 0.245 * self.legs
-
-    @property
-    def arm(self) -> np.ndarray:
-        """Lengths of upper arm and forearm, in body heights: (2,)."""
-        return np.array([UPPER_ARM, FOREARM]) * self.arms
-
-
-def subject(number: int) -> Subject:
-    """Return subject 1 to 25, always the same; ValueError for another number.
-
-    >>> subject(1).pattern in ("plain", "yoke"), subject(25) == subject(25)
+    >>> Subject(1).pattern in ("plain", "yoke"), Subject(25).height == Subject(25).height
     (True, True)
     """
-    check.count("subject", number, most=25)
-    rng = np.random.default_rng([2004, number])
 
-    def grey(dark: float) -> int:  # the greys between belong to the grounds
-        return int(rng.integers(18, 54) if rng.random() < dark else rng.integers(190, 236))
+    def __init__(self, number: int):
+        check.count("subject", number, most=25)
+        rng = np.random.default_rng([2004, number])
 
-    return Subject(
-        height=rng.uniform(0.6, 0.74),
-        legs=rng.uniform(0.97, 1.03),
-        arms=rng.uniform(0.95, 1.05),
-        width=rng.uniform(0.86, 1.2),
-        pace=rng.uniform(0.92, 1.08),
-        tempo=rng.uniform(0.95, 1.05),
-        style=rng.uniform(0.92, 1.08),
-        skin=int(rng.integers(182, 214) if rng.random() < 0.7 else rng.integers(52, 76)),
-        hair=int(rng.integers(15, 60)),
-        tops=(top := grey(0.6), grey(0.9 if top > 128 else 0.3)),
-        trousers=(grey(0.8), grey(0.7)),
-        shoes=int(rng.choice([25, 220])),
-        pattern=str(rng.choice(PATTERNS[int(number > 16)])),
-        long_hair=rng.random() < 0.35,
-        extra=("coat", "bag", "hat")[number % 3],
-    )
+        def grey(dark: float) -> int:  # the greys between belong to the grounds
+            return int(rng.integers(18, 54) if rng.random() < dark else rng.integers(190, 236))
+
+        self.height = rng.uniform(0.6, 0.74)
+        self.legs = rng.uniform(0.97, 1.03)
+        self.arms = rng.uniform(0.95, 1.05)
+        self.width = rng.uniform(0.86, 1.2)
+        self.pace = rng.uniform(0.92, 1.08)
+        self.tempo = rng.uniform(0.95, 1.05)
+        self.style = rng.uniform(0.92, 1.08)
+        self.skin = int(rng.integers(182, 214) if rng.random() < 0.7 else rng.integers(52, 76))
+        self.hair = int(rng.integers(15, 60))
+        self.tops = (top := grey(0.6), grey(0.9 if top > 128 else 0.3))
+        self.trousers = (grey(0.8), grey(0.7))
+        self.shoes = int(rng.choice([25, 220]))
+        self.pattern = str(rng.choice(PATTERNS[int(number > 16)]))
+        self.long_hair = rng.random() < 0.35
+        self.extra = ("coat", "bag", "hat")[number % 3]
+        self.thigh = 0.245 * self.legs
+        self.arm = np.array([UPPER_ARM, FOREARM]) * self.arms
 
 
 def _direction(degrees) -> np.ndarray:

@@ -6,16 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidlib.data.kth import ACTIONS
-from vidlib.rendered.kth.body import (
-    GAITS,
-    GROUND,
-    JOINTS,
-    THICKNESS,
-    Subject,
-    boxing_pose,
-    front_pose,
-    gait_pose,
-)
+from vidlib.rendered.kth import body
 from vidlib.rendered.scene import Scene, smooth, track
 
 ASPECT = 4 / 3
@@ -57,14 +48,14 @@ def _drift(rng: np.random.Generator, frames: int, every: int, amplitude: float) 
     return knots[k] + smooth(at - k) * (knots[k + 1] - knots[k])
 
 
-def _crossings(person: Subject, action: str, height: float, rng, sequences: int) -> tuple:
+def _crossings(person: body.Subject, action: str, height: float, rng, sequences: int) -> tuple:
     """Return the pose of a person who crosses the view to and fro, and the end of each crossing.
 
     The pose also has "x", of the hip in frame heights, "facing", 1 or -1, and "phase".
     """
     left_first, parts = rng.random() < 0.5, []
     for k in range(sequences):
-        gait = GAITS[action]
+        gait = body.GAITS[action]
         gait = gait._replace(
             speed=gait.speed * person.pace * rng.uniform(0.97, 1.03),
             cadence=gait.cadence * person.tempo * rng.uniform(0.985, 1.015),
@@ -78,13 +69,13 @@ def _crossings(person: Subject, action: str, height: float, rng, sequences: int)
         phase = (rng.random() + gait.cadence / 2 / FPS * frames) % 1
         facing = 1 if (k % 2 == 0) == left_first else -1
         x = ASPECT / 2 + facing * (step * frames - way)
-        pose = gait_pose(person, gait, phase)
+        pose = body.gait_pose(person, gait, phase)
         parts.append({**pose, "x": x, "facing": np.full(len(x), facing), "phase": phase})
     stops = np.cumsum([len(part["x"]) for part in parts])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, stops
 
 
-def _in_place(person: Subject, action: str, rng, sequences: int) -> tuple:
+def _in_place(person: body.Subject, action: str, rng, sequences: int) -> tuple:
     """Return the same as `_crossings` for a person who stays in one place."""
     stops = np.cumsum(rng.integers(60, 121, sequences))
     frames = int(stops[-1])
@@ -92,9 +83,9 @@ def _in_place(person: Subject, action: str, rng, sequences: int) -> tuple:
     phase = (rng.random() + np.cumsum(CYCLES[action] / FPS * tempo)) % 1
     size = person.style * rng.uniform(0.97, 1.03)
     if action == "boxing":
-        pose, facing = boxing_pose(person, size, phase), rng.choice([1, -1])
+        pose, facing = body.boxing_pose(person, size, phase), rng.choice([1, -1])
     else:
-        pose, facing = front_pose(person, action, size, phase), 1
+        pose, facing = body.front_pose(person, action, size, phase), 1
     x = np.full(frames, ASPECT / 2 + rng.uniform(-0.12, 0.12))
     pose |= {"x": x, "facing": np.full(frames, facing), "phase": phase}
     return pose, stops
@@ -122,7 +113,7 @@ def _cut(there: np.ndarray, whole: np.ndarray, rng) -> tuple[int, int]:
 
 
 def film(
-    action: str, person: Subject, scenario: str, rng: np.random.Generator, sequences: int = 4
+    action: str, person: body.Subject, scenario: str, rng: np.random.Generator, sequences: int = 4
 ) -> Film:
     """Return a video of a person in a scenario, d1 to d4, with several sequences of an action.
 
@@ -130,13 +121,13 @@ def film(
     view in between. The camera is hand-held outdoors, and zooms in d2. Angles are the facing of the
     head (0 to the right, pi to the left, pi / 2 to the viewer) and the pitch of the feet.
 
-    >>> from vidlib.rendered.kth.body import subject
-    >>> made = film("walking", subject(1), "d1", np.random.default_rng(0), sequences=2)
+    >>> from vidlib.rendered.kth.body import Subject
+    >>> made = film("walking", Subject(1), "d1", np.random.default_rng(0), sequences=2)
     >>> len(made.ranges), len(made.scene) == len(made.zoom)
     (2, True)
     """
     size = person.height * {"d1": 1, "d2": 0.86, "d3": 1, "d4": 1.02}[scenario]
-    if action in GAITS:
+    if action in body.GAITS:
         pose, stops = _crossings(person, action, size, rng, sequences)
     else:
         size *= 0.9
@@ -151,18 +142,19 @@ def film(
     front = action in ("handclapping", "handwaving")
     facing = np.pi / 2 if front else np.where(pose["facing"] > 0, 0, np.pi)
     tracks = []
-    for name in JOINTS:
+    for name in body.JOINTS:
         x = pose["x"] + pose["facing"] * size * pose[name][:, 0]
-        y = GROUND - size * pose[name][:, 1]
+        y = body.GROUND - size * pose[name][:, 1]
         angle = facing if name == "head" else 0.0
         if name.endswith("foot"):
             angle = facing + pose["facing"] * np.radians(pose[name.replace("foot", "pitch")])
-        thickness = size * THICKNESS[name.split("_")[-1]] * (1 if name == "head" else person.width)
+        part = name.split("_")[-1]
+        thickness = size * body.THICKNESS[part] * (1 if name == "head" else person.width)
         x, y = ASPECT / 2 + zoom * (x - ASPECT / 2), 0.5 + zoom * (y - 0.5)
         tracks.append(track(name, "joint", frames, x, y, zoom * thickness, angle))
     scene = Scene(ACTIONS.index(action), tracks, camera, (0, frames), pose["phase"], ASPECT)
     ranges = list(pairwise([0, *stops.tolist()]))
-    if action in GAITS:
+    if action in body.GAITS:
         there, whole = in_view(scene).max(axis=0), in_view(scene).min(axis=0)
         scene.phase = np.where(there, scene.phase, np.nan)
         cuts = [_cut(there[a:b], whole[a:b], rng) for a, b in ranges]

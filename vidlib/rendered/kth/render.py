@@ -10,7 +10,7 @@ from vidlib.data.kth import ACTIONS, LIST, SCENARIOS, SPLITS
 from vidlib.data.video import VideoError, promised_frames
 from vidlib.files import aside, write_text
 from vidlib.rendered.files import check_counts, make_folders, render_all
-from vidlib.rendered.kth.body import subject
+from vidlib.rendered.kth.body import Subject
 from vidlib.rendered.kth.draw import PARTS, draw_film
 from vidlib.rendered.kth.film import film
 from vidlib.rendered.kth.place import place
@@ -22,7 +22,7 @@ SEQUENCES = 4  # in a video
 def _render_video(job: tuple[int, str, str, int], *, root: Path, seed: int) -> tuple:
     """Render a video unless it is there; return its line in the list, its clips and its columns."""
     number, action, scenario, sequences = job
-    person, d = subject(number), int(scenario[1])
+    person, d = Subject(number), int(scenario[1])
     key = [seed, number, ACTIONS.index(action), d]
     made = film(action, person, scenario, np.random.default_rng([*key, 0]), sequences)
     video = f"person{number:02}_{action}_{scenario}"

@@ -5,7 +5,6 @@ and sizes come from the same distributions.
 """
 
 import colorsys
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -126,35 +125,24 @@ def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
     return cut_out(picture, alpha), f"{texture} {shape}"
 
 
-@dataclass(frozen=True)
 class Look:
-    """How the things of one clip look: chosen once, drawn in every frame.
+    """How the things of a scene look, chosen at random for frames of `size` pixels a side.
 
     ground: (2 S, 2 S, 3) uint8 for frames of S pixels. sprites and names (as "striped box") by
     track. skin, sleeve, heap: colours.
     """
 
-    ground: np.ndarray
-    sprites: dict[str, np.ndarray]
-    names: dict[str, str]
-    skin: tuple[float, ...]
-    sleeve: tuple[float, ...]
-    heap: tuple[float, ...]
-
-
-def dress(scene: Scene, rng: np.random.Generator, split: str, size: int) -> Look:
-    """Choose the look of a scene's things, at `size` pixels a side."""
-    sprites, names = {}, {}
-    for one in scene.tracks:
-        if one.role not in ("hand", "heap"):
-            picture, names[one.name] = sprite(rng, split)
-            pixels = max(8, round(1.5 * size * float(one.size.max())))
-            if pixels < SPRITE:
-                picture = cv2.resize(picture, (pixels, pixels), interpolation=cv2.INTER_AREA)
-            sprites[one.name] = picture
-    tone = rng.uniform(0.35, 1.0)
-    skin = tone * np.array([240, 195, 165]) + (1 - tone) * np.array([70, 45, 35])
-    sleeve, heap = _rgb(rng, (0.2, 0.9), (0.2, 0.8)), _rgb(rng, (0.2, 0.5), (0.35, 0.65))
-    names["heap"] = "heap"
-    ground = background(rng, split, 2 * size)
-    return Look(ground, sprites, names, tuple(skin), tuple(sleeve), tuple(heap))
+    def __init__(self, scene: Scene, rng: np.random.Generator, split: str, size: int):
+        self.sprites, self.names = {}, {"heap": "heap"}
+        for one in scene.tracks:
+            if one.role not in ("hand", "heap"):
+                picture, self.names[one.name] = sprite(rng, split)
+                pixels = max(8, round(1.5 * size * float(one.size.max())))
+                if pixels < SPRITE:
+                    picture = cv2.resize(picture, (pixels, pixels), interpolation=cv2.INTER_AREA)
+                self.sprites[one.name] = picture
+        tone = rng.uniform(0.35, 1.0)
+        skin = tone * np.array([240, 195, 165]) + (1 - tone) * np.array([70, 45, 35])
+        sleeve, heap = _rgb(rng, (0.2, 0.9), (0.2, 0.8)), _rgb(rng, (0.2, 0.5), (0.35, 0.65))
+        self.skin, self.sleeve, self.heap = tuple(skin), tuple(sleeve), tuple(heap)
+        self.ground = background(rng, split, 2 * size)

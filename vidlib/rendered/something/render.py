@@ -8,16 +8,16 @@ from pathlib import Path
 
 from vidlib.rendered.files import MadeClip, render_set
 from vidlib.rendered.something.draw import draw
-from vidlib.rendered.something.looks import dress
+from vidlib.rendered.something.looks import Look
 from vidlib.rendered.something.scripts import CLASSES, compose
 
 
 def _make_clip(label: int, split: str, scene_rng, look_rng, *, size: int) -> MadeClip:
     scene = compose(label, scene_rng)
-    look = dress(scene, look_rng, split, size)
+    look = Look(scene, look_rng, split, size)
     nouns = [look.names[one.name] for one in scene.tracks if one.role in ("object", "heap")]
     words = [*nouns, "table"][: CLASSES[label].template.count("[")]
-    return MadeClip(scene, words, partial(draw, scene, look, size))
+    return scene, words, partial(draw, scene, look, size)
 
 
 def render_something_mini(

@@ -138,11 +138,6 @@ class Class:
     backwards: bool = False
     pan: tuple[int, int] = (0, 0)
 
-    @property
-    def name(self) -> str:
-        """The label's text without brackets, as the label list spells it."""
-        return self.template.replace("[", "").replace("]", "")
-
 
 _CLASSES = (
     Class(4, "Burying [something] in [something]", _bury),

@@ -1,4 +1,5 @@
-// <plotly-chart>: draws the plotly figure in its attribute `data-figure` (JSON).
+// <plotly-chart>: draws the plotly figure in its attribute `data-figure` (JSON). The text in it,
+// which readers see until then, says what the figure shows.
 //
 // All charts of a book share one plotly.min.js at its root, loaded when a page first needs it.
 // Text takes the colour of the page around it, and follows it when the reader changes the theme.
@@ -25,6 +26,9 @@
       if (this.#theme) return;
       const colour = () => getComputedStyle(this).color;
       const { layout, config, ...figure } = JSON.parse(this.dataset.figure);
+      this.setAttribute("role", "figure");
+      this.setAttribute("aria-label", this.textContent);
+      this.style.display = "block";
       this.#theme = new MutationObserver(() => {
         if (this.hasAttribute("ready")) window.Plotly.relayout(box, { "font.color": colour() });
       });

@@ -88,9 +88,9 @@ class ClipGallery extends HTMLElement {
   }
 
   #networkFilters() {
-    const most = Math.max(...this.#cards.map((card) => card.figure.frames));
+    const most = Math.max(...this.#cards.map((card) => card.player.frames));
     const frames = (name) => make("input", { type: "number", name, min: 0, max: most });
-    return this.#cards[0].answers.map(({ network }) => {
+    return Object.keys(this.#cards[0].answers).map((network) => {
       const key = network.toLowerCase();
       return make("fieldset", {}, make("legend", {}, network),
         labelled("Answer", select(key, option("right"), option("wrong")), { class: "wide" }),
@@ -99,24 +99,24 @@ class ClipGallery extends HTMLElement {
     });
   }
 
-  #item({ dataset, label, answers, figure }) {
-    const said = answers.map(({ network, right, length }) => make("p", {},
-      `${network}: ${right ? "right" : "wrong"}, mask length ${length} of ${figure.frames}`));
+  #item({ dataset, label, answers, player }) {
+    const said = Object.entries(answers).map(([network, [right, length]]) => make("p", {},
+      `${network}: ${right ? "right" : "wrong"}, mask length ${length} of ${player.frames}`));
     return make("li", {}, make("h3", {}, label), make("p", {}, dataset), ...said,
-      make("div", { class: "place", style: `--shape: ${figure.height / figure.width}` }));
+      make("div", { class: "place", style: `--shape: ${player.height / player.width}` }));
   }
 
   #show(item) {
     this.#near.unobserve(item);
-    const { figure } = this.#cards[this.#items.indexOf(item)];
-    const player = make("temporal-mask-player", { "data-figure": JSON.stringify(figure) });
-    item.querySelector(".place").replaceWith(player);
+    const { player } = this.#cards[this.#items.indexOf(item)];
+    const figure = make("temporal-mask-player", { "data-figure": JSON.stringify(player) });
+    item.querySelector(".place").replaceWith(figure);
   }
 
   #fits({ dataset, label, answers }) {
     const wanted = (name) => this.#form.elements[name].value;
     const is = (name, value) => ["", value].includes(wanted(name));
-    return is("set", dataset) && is("class", label) && answers.every(({ network, right, length }) => {
+    return is("set", dataset) && is("class", label) && Object.entries(answers).every(([network, [right, length]]) => {
       const key = network.toLowerCase();
       return is(key, right ? "right" : "wrong") && length >= Number(wanted(`${key}-from`)) &&
         length <= Number(wanted(`${key}-to`) || Infinity);

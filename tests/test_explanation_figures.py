@@ -4,17 +4,14 @@ import base64
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from vidlib.explain import reverse
 from vidlib.show import (
     explanation_row,
-    gaps_chart,
     landscape_chart,
     learning_chart,
     overlay,
-    perturbations_chart,
     score_by_length,
 )
 
@@ -86,31 +83,14 @@ def test_a_row_shows_original_saliency_and_perturbed_clip():
 
 
 def test_score_by_length_is_the_mean_over_windows_and_clips():
-    table = score_by_length({"freeze": np.stack([LANDSCAPE, 1 - LANDSCAPE])})
+    table = score_by_length({"I3D": {"freeze": np.stack([LANDSCAPE, 1 - LANDSCAPE])}})
     assert table["length"].tolist() == [1, 2, 3]
     assert table["score"].tolist() == pytest.approx([0.5, 0.5, 0.5])
-    one = score_by_length({"freeze": LANDSCAPE[None]})
-    assert one["score"].tolist() == pytest.approx([0.8, 0.3, 0.3])
+    one = {"freeze": LANDSCAPE[None], "hold_next": 1 - LANDSCAPE[None]}
+    both = score_by_length({"I3D": one, "C-LSTM": one})
+    assert both["network"].tolist() == 6 * ["I3D"] + 6 * ["C-LSTM"]
+    assert both["perturbation"].tolist() == 2 * (3 * ["freeze"] + 3 * ["hold_next"])
+    assert both["score"].tolist() == pytest.approx(2 * [0.8, 0.3, 0.3, 0.2, 0.7, 0.7])
     sparse = LANDSCAPE.copy()
     sparse[[0, 1], [1, 2]] = NAN
-    assert score_by_length({"freeze": sparse[None]})["length"].tolist() == [1, 3]
-
-
-def test_perturbations_are_told_of_both_networks():
-    landscapes = {"freeze": LANDSCAPE[None], "hold_next": 1 - LANDSCAPE[None]}
-    chart = perturbations_chart({"i3d": landscapes, "clstm": landscapes})
-    assert [trace["name"] for trace in chart.figure["data"]] == 2 * ["freeze", "hold next"]
-    assert "I3D, freeze: 0.30; I3D, hold_next: 0.70; C-LSTM, freeze: 0.30" in chart.alt
-
-
-def test_gaps_leave_out_the_best_window_itself():
-    gaps = pd.DataFrame(
-        {
-            "network": 2 * ["I3D"] + 4 * ["C-LSTM"],
-            "masks": ["best window", "found"] + 2 * ["best window"] + 2 * ["found"],
-            "above_best": [0, -0.02, 0, 0, 0.01, 0.03],
-        }
-    )
-    chart = gaps_chart(gaps)
-    assert [trace["y"] for trace in chart.figure["data"]] == [["found"], ["found", "found"]]
-    assert chart.alt.endswith("I3D, found: -0.020; C-LSTM, found: +0.020.")
+    assert score_by_length({"I3D": {"freeze": sparse[None]}})["length"].tolist() == [1, 3]
