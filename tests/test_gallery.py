@@ -1,5 +1,6 @@
 """The gallery: which clips it takes, and how a browser filters and loads them."""
 
+import base64
 import io
 import json
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 from browser import Tags, serve, watch
 from PIL import Image
 
-from vidlib.show import Card, Gallery, Row, gallery, player
+from vidlib.show import Row, gallery, gallery_of, player
 from vidlib.show.gallery import EACH
 
 FRAMES = 4
@@ -58,33 +59,38 @@ class Explained:
         }
 
 
+def picture(card):
+    """A card's sheet, as a file."""
+    return io.BytesIO(base64.b64decode(card["player"]["sheet"].partition(",")[2]))
+
+
 def test_of_every_class_it_takes_the_first_clips_in_the_order_of_classes():
     labels = [7, 3, 7, 3, 7, 3, 9]
     shown = gallery([Explained("one", labels), Explained("two", [5])])
     assert EACH == 2
-    assert [card.player.figure["caption"].split("clip ")[1][:2] for card in shown.cards] == [
+    assert [card["player"]["caption"].split("clip ")[1][:2] for card in shown.figure] == [
         *("c1", "c3"),
         *("c0", "c2"),
         "c6",
         "c0",
     ]
-    assert [card.dataset for card in shown.cards] == ["one"] * 5 + ["two"]
-    assert [card.label for card in shown.cards[::2]] == [
+    assert [card["dataset"] for card in shown.figure] == ["one"] * 5 + ["two"]
+    assert [card["label"] for card in shown.figure[::2]] == [
         "class 3 of one",
         "class 7 of one",
         "class 9 of one",
     ]
-    assert repr(shown) == "<Gallery: 5 clips of one, 1 of two>"
+    assert repr(shown) == "<Figure: 5 clips of one, 1 of two>"
 
 
 def test_cards_tell_of_their_own_clip():
     labels = [7, 3, 7, 3]
-    cards = gallery([Explained("one", labels)]).cards
+    cards = gallery([Explained("one", labels)]).figure
     for card, k in zip(cards, [1, 3, 0, 2], strict=True):
-        assert card.answers == {"I3D": (k % 2 == 0, k % 3), "C-LSTM": (labels[k] == 3, 3)}
-        rows = card.player.figure["rows"]
+        assert card["answers"] == {"I3D": (k % 2 == 0, k % 3), "C-LSTM": (labels[k] == 3, 3)}
+        rows = card["player"]["rows"]
         assert [sum(m > 0.5 for m in row["mask"]) for row in rows] == [k % 3, 3]
-        sheet = np.asarray(Image.open(io.BytesIO(card.player.sheet)).convert("RGB"))
+        sheet = np.asarray(Image.open(picture(card)).convert("RGB"))
         assert np.abs(sheet[20, 20].astype(int) - 30 * k).max() <= 3  # in its first tile
         wrong = [len(row["scores"]) > 3 for row in rows]
         assert wrong == [k % 2 == 1, labels[k] == 7]
@@ -98,11 +104,12 @@ def card(label, right, lengths, dataset="one", frames=16):
         for network, length in zip(NETWORKS.values(), lengths, strict=True)
     ]
     answers = dict(zip(NETWORKS.values(), zip(right, lengths, strict=True), strict=True))
-    return Card(dataset, label, answers, player(rows, caption=f"A clip: {label}."))
+    figure = player(rows, caption=f"A clip: {label}.").figure
+    return {"dataset": dataset, "label": label, "answers": answers, "player": figure}
 
 
 def hostile():
-    return Gallery((card(HOSTILE, (True, False), (1, 2), dataset=HOSTILE),))
+    return gallery_of((card(HOSTILE, (True, False), (1, 2), dataset=HOSTILE),))
 
 
 def test_text_cannot_break_out_of_the_page():
@@ -165,7 +172,7 @@ def network(page, name):
 
 @pytest.mark.browser
 def test_filters_narrow_the_clips_and_clear(show):
-    page = show(Gallery(CARDS))
+    page = show(gallery_of(CARDS))
     assert shown(page) == [0, 1, 2, 3, 4]
     page.get_by_label("Data set").select_option("one")
     assert shown(page) == [0, 1, 2, 3]
@@ -182,7 +189,7 @@ def test_filters_narrow_the_clips_and_clear(show):
 
 @pytest.mark.browser
 def test_both_ends_of_a_mask_length_count(show):
-    page = show(Gallery(CARDS))
+    page = show(gallery_of(CARDS))
     i3d, clstm = network(page, "I3D"), network(page, "C-LSTM")
     i3d.get_by_label("Mask length from").fill("2")
     assert shown(page) == [0, 1, 3, 4]
@@ -198,7 +205,7 @@ def test_both_ends_of_a_mask_length_count(show):
 
 @pytest.mark.browser
 def test_it_is_filtered_by_keys_alone(show):
-    page = show(Gallery(CARDS))
+    page = show(gallery_of(CARDS))
     network(page, "I3D").get_by_label("Answer").focus()
     page.keyboard.press("ArrowDown")
     assert shown(page) == [0, 1, 4]
@@ -213,12 +220,12 @@ def test_it_is_filtered_by_keys_alone(show):
 
 @pytest.mark.browser
 def test_the_address_keeps_the_filters(show):
-    page = show(Gallery(CARDS))
+    page = show(gallery_of(CARDS))
     page.get_by_label("Class").select_option("down & out")
     network(page, "C-LSTM").get_by_label("Mask length to").fill("9")
     assert shown(page) == [3]
     linked = page.evaluate("location.hash")
-    again = show(Gallery(CARDS), hash=linked)
+    again = show(gallery_of(CARDS), hash=linked)
     assert shown(again) == [3]
     assert again.get_by_label("Class").input_value() == "down & out"
     assert again.get_by_label("Data set").input_value() == ""
@@ -240,14 +247,14 @@ def test_the_address_keeps_the_filters(show):
     ],
 )
 def test_an_address_that_makes_no_sense_does_no_harm(show, address, wanted):
-    page = show(Gallery(CARDS), hash=address)
+    page = show(gallery_of(CARDS), hash=address)
     assert shown(page) == wanted
     assert page.locator("select[name=class] option:checked").inner_text() == "any"
 
 
 @pytest.mark.browser
 def test_another_place_in_the_page_leaves_the_filters(show):
-    page = show(Gallery(CARDS), tail="<p id='end'>end</p>")
+    page = show(gallery_of(CARDS), tail="<p id='end'>end</p>")
     page.get_by_label("Data set").select_option("two")
     page.evaluate("""new Promise(done => {
         addEventListener("hashchange", () => done(), {once: true}); // called after the gallery's
@@ -263,7 +270,7 @@ PLAYERS = """gallery => [...gallery.shadowRoot.querySelectorAll("li")]
 @pytest.mark.browser
 def test_players_are_made_as_they_come_near(show):
     many = tuple(card(f"kind {n}", (True, True), (n, n)) for n in range(16))
-    page = show(Gallery(many), viewport={"width": 390, "height": 844})
+    page = show(gallery_of(many), viewport={"width": 390, "height": 844})
     element = page.locator("clip-gallery")
     page.locator("temporal-mask-player[ready]").first.wait_for()
     made = element.evaluate(PLAYERS)
@@ -277,7 +284,7 @@ def test_players_are_made_as_they_come_near(show):
 
 @pytest.mark.browser
 def test_a_player_in_a_card_plays(show):
-    page = show(Gallery(CARDS))
+    page = show(gallery_of(CARDS))
     first = page.locator("temporal-mask-player").first
     first.get_by_role("button", name="Play").click()
     page.locator("temporal-mask-player[frame='2']").first.wait_for()
@@ -287,15 +294,10 @@ def test_a_player_in_a_card_plays(show):
 @pytest.mark.browser
 def test_it_works_from_a_file(show, tmp_path):
     """Opened without a server: where pages cannot fetch, pictures still load."""
-    (tmp_path / "sheet.webp").write_bytes(CARDS[0].player.sheet)
+    (tmp_path / "sheet.webp").write_bytes(picture(CARDS[0]).getvalue())
 
-    class OfFiles(Gallery):
-        def _repr_html_(self):
-            text = super()._repr_html_()
-            start, _, rest = text.partition("data:image/webp;base64,")
-            return f"{start}sheet.webp&quot;{rest.partition('&quot;')[2]}"
-
-    page = show(OfFiles(CARDS[:1]), address=tmp_path.as_uri(), hash="#i3d=right")
+    card = {**CARDS[0], "player": CARDS[0]["player"] | {"sheet": "sheet.webp"}}
+    page = show(gallery_of([card]), address=tmp_path.as_uri(), hash="#i3d=right")
     page.locator("temporal-mask-player[ready]").wait_for()
     page.get_by_label("Class").select_option("up")
     assert page.url.endswith("page.html#class=up&i3d=right")
@@ -306,19 +308,19 @@ def test_it_works_from_a_file(show, tmp_path):
 def test_it_fits_its_place(show, width):
     name = "Moving something and something so they collide with each other"
     long = card(name, (True, False), (3, 4))
-    page = show(Gallery((long, *CARDS)), viewport={"width": width, "height": 844})
+    page = show(gallery_of((long, *CARDS)), viewport={"width": width, "height": 844})
     page.locator("temporal-mask-player[ready]").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.browser
 def test_every_control_and_card_has_a_name(show):
-    page = show(Gallery(CARDS))
+    page = show(gallery_of(CARDS))
     controls = page.locator("clip-gallery form").locator("select, input")
     names = controls.evaluate_all("all => all.map(c => c.labels[0]?.textContent.trim())")
     assert len(names) == 8 and all(names)
     headings = page.get_by_role("heading", level=3).all_inner_texts()
-    assert headings == [card.label for card in CARDS]
+    assert headings == [card["label"] for card in CARDS]
     told = page.locator("clip-gallery li").nth(1).inner_text()
     assert "I3D: right, mask length 7 of 16" in told
     assert "C-LSTM: wrong, mask length 5 of 16" in told
@@ -327,7 +329,7 @@ def test_every_control_and_card_has_a_name(show):
 @pytest.mark.browser
 def test_it_takes_the_colours_of_the_page(show):
     head = "<style>body { background: #111; color: rgb(221, 221, 221) }</style>"
-    page = show(Gallery(CARDS), head=head)
+    page = show(gallery_of(CARDS), head=head)
     colour = "element => getComputedStyle(element).color"
     for part in ("select", "input", "h3", "button"):
         assert page.locator(f"clip-gallery {part}").first.evaluate(colour) == "rgb(221, 221, 221)"

@@ -1,5 +1,6 @@
 """The player: what it packs, and what a browser draws from it."""
 
+import base64
 import io
 import json
 
@@ -38,8 +39,9 @@ def colour(t, column):
 
 def decoded(figure: Figure):
     """The frames of every row and column, cut out of the sheet again."""
-    sheet = np.asarray(Image.open(io.BytesIO(figure.sheet)).convert("RGB"))
     f = figure.figure
+    file = io.BytesIO(base64.b64decode(f["sheet"].partition(",")[2]))
+    sheet = np.asarray(Image.open(file).convert("RGB"))
     for row in f["rows"]:
         for column in row["columns"]:
             corners = [(n // f["across"], n % f["across"]) for n in column["tiles"]]

@@ -223,7 +223,7 @@ def test_the_figure_is_light():
         for name in ("I3D", "C-LSTM")
     ]
     figure = scrubber_figure(clip, told, caption="c")
-    assert len(figure._repr_html_()) - len(figure.sheet) * 4 / 3 < 100_000
+    assert len(figure._repr_html_()) - len(figure.figure["sheet"]) < 100_000
 
 
 def test_the_figure_is_said_in_words():

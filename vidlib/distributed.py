@@ -79,9 +79,8 @@ def _name_as_torchrun_does() -> None:
     from lightning.pytorch.plugins.environments import SLURMEnvironment
 
     slurm = os.environ
-    first = SLURMEnvironment.resolve_root_node_address(
-        slurm.get("SLURM_STEP_NODELIST", "127.0.0.1")
-    )
+    named = slurm.get("SLURM_STEP_NODELIST", "127.0.0.1")
+    first = SLURMEnvironment.resolve_root_node_address(named)
     port = 15000 + int(slurm.get("SLURM_JOB_ID", 0)) % 10000  # the same for all, by job
     os.environ.setdefault("MASTER_ADDR", first)
     os.environ.setdefault("MASTER_PORT", str(port))

@@ -17,9 +17,10 @@ from vidlib.explain.perturb import PERTURBATIONS, REORDERINGS, perturb
 from vidlib.explain.scores import score_clips
 from vidlib.show.chart import Chart
 from vidlib.show.clips import explanation_row
-from vidlib.show.masks import landscape_chart
-from vidlib.show.player import Player, player
-from vidlib.show.scrubber_figure import Answers, ScrubberFigure, scrubber_figure
+from vidlib.show.explanations import landscape_chart
+from vidlib.show.player import player
+from vidlib.show.scrubber_figure import Answers, scrubber_figure
+from vidlib.show.sprites import Figure
 from vidlib.video_network import VideoNetwork, class_number, read_frames, window_scores
 
 SIDES = (112, 224)  # pixels of the longer side of a figure's pictures, at least and at most
@@ -80,7 +81,7 @@ class VideoExplanation:
             )
         return said
 
-    def player(self) -> Player:
+    def player(self) -> Figure:
         """Return the frames as the network sees them, the map, and the frames under the mask."""
         told = self.numbers
         names = {"OS": "score", "masked": "score_masked", "all": "score_all_perturbed"}
@@ -100,7 +101,7 @@ class VideoExplanation:
         )
         return player([row], caption=caption)
 
-    def windows(self) -> ScrubberFigure | Chart:
+    def windows(self) -> Figure | Chart:
         """Return the score of each window that was tried; to drag, if frames are not mixed."""
         told, name = self.numbers, self.perturbation
         mask, masked = np.array(told["mask"]), {name: told["score_masked"]}

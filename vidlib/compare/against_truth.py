@@ -14,18 +14,6 @@ from vidlib.rendered.scene import ACTING, DISTRACTING, Scene
 from vidlib.rendered.truth import InstanceMasks, Truth
 
 
-def coverage(
-    masks: InstanceMasks, roles: Sequence[str], frames: int, size: tuple[int, int]
-) -> np.ndarray:
-    """Return the share of each cell of a saliency map that things of some roles cover.
-
-    (T, *size) float32 in [0, 1], for T = `frames` frames sampled from the masks' clip.
-    """
-    sampled = sample_frames(len(masks.numbers), frames)
-    covered = masks.of(*roles)[sampled].astype(np.float32)
-    return np.stack([cv2.resize(one, size[::-1], interpolation=cv2.INTER_AREA) for one in covered])
-
-
 def saliency_on_actors(saliency: np.ndarray, masks: InstanceMasks) -> dict[str, float]:
     """Return how much of a clip's Grad-CAM is on the things that act, and on those that do not.
 
@@ -40,9 +28,12 @@ def saliency_on_actors(saliency: np.ndarray, masks: InstanceMasks) -> dict[str, 
     >>> saliency_on_actors((numbers == 1).astype(float), masks)
     {'actors': 2.0, 'distractors': nan}
     """
+    sampled = sample_frames(len(masks.numbers), len(saliency))
+    size = saliency.shape[:0:-1]  # width, height
     shares = {}
     for name, roles in (("actors", ACTING), ("distractors", DISTRACTING)):
-        where = coverage(masks, roles, len(saliency), saliency.shape[1:])
+        there = masks.of(*roles)[sampled].astype(np.float32)  # then the share of each cell covered
+        where = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in there])
         area, mass = where.mean(), saliency.sum()
         on_them = float((saliency * where).sum())
         shares[name] = on_them / float(mass) / float(area) if area and mass else np.nan

@@ -207,7 +207,7 @@ def _make_clip(label: int, split: str, scene_rng, look_rng, *, size: int, kind: 
     scene = compose_cue(kind, label, scene_rng)
     look = dress_cue(scene, look_rng, split, size)
     names = re.findall(r"\[(.*?)\]", KINDS[kind][label])
-    return MadeClip(scene, names, partial(draw_cue, scene, look, size))
+    return scene, names, partial(draw_cue, scene, look, size)
 
 
 def render_cues(

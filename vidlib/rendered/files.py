@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,20 +19,9 @@ from vidlib.rendered.truth import FOLDER, InstanceMasks, masks_file, write_masks
 SPLITS = ("train", "validation")
 MOST = 100_000  # clips of a split: the next split's numbers start here
 
-
 Job = tuple[str, str, int]  # a clip's id, split and label
-
-
-class MadeClip(NamedTuple):
-    """A clip before it is drawn.
-
-    words: what fills the brackets of its template, in order. draw: returns its frames,
-    (T, H, W, 3) uint8 RGB, and its masks.
-    """
-
-    scene: Scene
-    words: list[str]
-    draw: Callable[[], tuple[np.ndarray, InstanceMasks]]
+Draw = Callable[[], tuple[np.ndarray, InstanceMasks]]  # returns frames, (T, H, W, 3) uint8 RGB
+MadeClip = tuple[Scene, list[str], Draw]  # its words fill the brackets of its template, in order
 
 
 def check_counts(clips_per_class: dict[str, int], classes: int, most: dict[str, int]) -> None:
@@ -105,10 +93,8 @@ def clip_rngs(seed: int, clip_id: str) -> tuple[np.random.Generator, np.random.G
     return scene, look
 
 
-def write_clip(
-    root: Path, clip_id: str, draw: Callable[[], tuple[np.ndarray, InstanceMasks]]
-) -> None:
-    """Write a clip's masks, then its video, unless they are there; `draw` as in `MadeClip`."""
+def write_clip(root: Path, clip_id: str, draw: Draw) -> None:
+    """Write a clip's masks, then its video, unless they are there."""
     video = Path(root) / VIDEOS / f"{clip_id}.webm"
     if video.exists():  # written last
         return
@@ -130,16 +116,16 @@ def _render_clip(
 ) -> tuple[dict, Scene]:
     """Render one clip, unless its files are there; return its list entry and its scene."""
     clip_id, split, label = job
-    made = make(label, split, *clip_rngs(seed, clip_id))
-    write_clip(root, clip_id, made.draw)
-    words = iter(made.words)
-    text = re.sub(r"\[.*?\]", lambda _: next(words), templates[label])
+    scene, words, draw = make(label, split, *clip_rngs(seed, clip_id))
+    write_clip(root, clip_id, draw)
+    left = iter(words)
+    text = re.sub(r"\[.*?\]", lambda _: next(left), templates[label])
     return {
         "id": clip_id,
         "label": text[:1].lower() + text[1:],
         "template": templates[label],
-        "placeholders": made.words,
-    }, made.scene
+        "placeholders": words,
+    }, scene
 
 
 def render_set(

@@ -26,7 +26,7 @@ from vidlib.show.explanations import (
     learning_chart,
     score_by_length,
 )
-from vidlib.show.gallery import Card, Gallery, gallery
+from vidlib.show.gallery import gallery, gallery_of
 from vidlib.show.names import TITLES, short
 from vidlib.show.player import Row, overlay, player, upscale
 from vidlib.show.scrubber_figure import Answers, mask_scrubber, most_harmed, scrubber_figure

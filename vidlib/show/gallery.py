@@ -5,63 +5,24 @@ when its card comes near the visible part of the page.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from vidlib.compare.paper import NUMBERS
 from vidlib.show.clips import explanation_player
 from vidlib.show.names import TITLES
-from vidlib.show.sprites import Figure, element, script_module
+from vidlib.show.sprites import Figure, script_module
 
 EACH = 2  # clips of a class, as in the paper's appendix A.2
 
 
-@dataclass(frozen=True)
-class Card:
-    """One clip of a gallery: what readers filter by, and its player.
-
-    label: the class's name. answers: for each network's title whether its guess is right, and in
-    how many frames its mask is over 0.5.
-    """
-
-    dataset: str
-    label: str
-    answers: Mapping[str, tuple[bool, int]]
-    player: Figure
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Cards to filter and play, shown by Jupyter and in the book; made by :func:`gallery`."""
-
-    cards: tuple[Card, ...]
-
-    def _repr_html_(self) -> str:
-        """Return the gallery as HTML that works alone, with every sprite sheet inside."""
-        cards = [{**vars(card), "player": card.player.data} for card in self.cards]
-        modules = [script_module(name) for name in ("player.js", "gallery.js")]
-        return element("clip-gallery", cards, self.text, *modules)
-
-    def __repr__(self) -> str:
-        """Describe the gallery in words, for plain text."""
-        return f"<Gallery: {self.text}>"
-
-    @property
-    def text(self) -> str:
-        """The number of cards in words: "32 clips of something-mini, 12 of kth-mini"."""
-        counts = Counter(card.dataset for card in self.cards)
-        text = ", ".join(f"{clips} of {dataset}" for dataset, clips in counts.items())
-        return text.replace(" of ", " clips of ", 1)
-
-
-def gallery(studies: Sequence) -> Gallery:
+def gallery(studies: Sequence) -> Figure:
     """Return some explained clips of every class of each study, in the order of the classes.
 
     They are the first `EACH` of a class, or fewer, among the clips that the stages explained, which
     the study's seed drew; of an original data set, those that the paper shows come first, and all.
 
     >>> shown = gallery([study])
-    >>> {card.dataset for card in shown.cards}
+    >>> {card["dataset"] for card in shown.figure}
     {'something-mini'}
     """
     cards = []
@@ -77,5 +38,23 @@ def gallery(studies: Sequence) -> Gallery:
                 title: (bool(row["guess"] == row["label"]), int(row["mask_length"]))
                 for title, row in rows.items()
             }
-            cards.append(Card(study.dataset, label, answers, explanation_player(study, position)))
-    return Gallery(tuple(cards))
+            player = explanation_player(study, position).figure
+            card = {"dataset": study.dataset, "label": label, "answers": answers, "player": player}
+            cards.append(card)
+    return gallery_of(cards)
+
+
+def gallery_of(cards: Sequence[dict]) -> Figure:
+    """Return cards to filter and play.
+
+    A card is one clip: its dataset; label, the class's name; answers, for each network's title
+    whether its guess is right and in how many frames its mask is over 0.5; player, its figure.
+
+    >>> card = {"dataset": "something-mini", "label": "Boxing", "answers": {}, "player": {}}
+    >>> gallery_of([card, card, {**card, "dataset": "kth-mini"}])
+    <Figure: 2 clips of something-mini, 1 of kth-mini>
+    """
+    counts = Counter(card["dataset"] for card in cards)
+    text = ", ".join(f"{clips} of {dataset}" for dataset, clips in counts.items())
+    modules = [script_module(name) for name in ("player.js", "gallery.js")]
+    return Figure("clip-gallery", cards, text.replace(" of ", " clips of ", 1), modules)

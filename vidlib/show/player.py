@@ -70,19 +70,18 @@ def player(
         for row in rows
     ]
     tiles = np.frombuffer(b"".join(places), np.uint8).reshape(-1, height, width, 3)
-    sheet, layout = sprites.sprite_sheet(tiles)
     figure = {
         "caption": caption,
         "frames": length,
         "fps": fps,
         "autoplay": autoplay,
         "numbers": None if frame_numbers is None else [int(n) for n in frame_numbers],
-        **layout,
+        **sprites.sprite_sheet(tiles),
         "rows": described,
     }
     told = "; ".join(f"{row.title}: {', '.join(row.columns)}" for row in rows)
-    tag, module = "temporal-mask-player", sprites.script_module("player.js")
-    return sprites.Figure(tag, module, figure, sheet, f"{length} frames ({told}): {caption}")
+    text, modules = f"{length} frames ({told}): {caption}", [sprites.script_module("player.js")]
+    return sprites.Figure("temporal-mask-player", figure, text, modules)
 
 
 def overlay(clip: np.ndarray, saliency: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from vidlib.models.store import best_device
 from vidlib.show.clips import enlarged
 from vidlib.show.names import TITLES, short
 from vidlib.show.scrubber_figure import FPS, score_table, scrubber_module, windows_as_masks
-from vidlib.show.sprites import address, sprite_sheet
+from vidlib.show.sprites import sprite_sheet
 
 
 class MaskView(anywidget.AnyWidget):
@@ -86,7 +86,6 @@ class Scrubber(widgets.VBox):
     def _follow(self, _change=None) -> None:
         """Start with another class."""
         frames = enlarged(self.clips.frames[self.clip.value])
-        sheet, layout = sprite_sheet(frames)
         network = {
             "title": self.network.value,
             "guess": self.target.label,
@@ -98,8 +97,7 @@ class Scrubber(widgets.VBox):
                 "caption": self.clips.index["label_name"].iloc[self.clip.value],
                 "frames": len(frames),
                 "fps": FPS,
-                **layout,
-                "sheet": address(sheet),
+                **sprite_sheet(frames),
                 "perturbations": list(PERTURBATIONS),
                 "windows": self.windows.tolist(),
                 "networks": [network],

@@ -70,13 +70,12 @@ def scrubber_figure(
     _check(answers, length, caption)
     tables = [table for one in answers for table in one.landscapes.values()]
     windows = np.argwhere(~np.isnan(tables).all(0))
-    sheet, layout = sprites.sprite_sheet(frames)
     figure = {
         "caption": caption,
         "frames": length,
         "fps": FPS,
         "autoplay": autoplay,
-        **layout,
+        **sprites.sprite_sheet(frames),
         "perturbations": list(answers[0].landscapes),
         "windows": windows.tolist(),
         "orders": {name: _orders(name, windows, length) for name in answers[0].landscapes},
@@ -94,8 +93,8 @@ def scrubber_figure(
             for one in answers
         ],
     }
-    tag, text = "temporal-mask-scrubber", _in_words(figure)
-    return sprites.Figure(tag, scrubber_module(), figure, sheet, text)
+    text = _in_words(figure)
+    return sprites.Figure("temporal-mask-scrubber", figure, text, [scrubber_module()])
 
 
 def most_harmed(study) -> int:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -33,10 +34,10 @@ def address(picture: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(picture).decode("ascii")
 
 
-def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> tuple[bytes, dict]:
-    """Pack N tiles, (N, H, W, 3) uint8 RGB, into a WebP; return it and the layout.
+def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> dict:
+    """Pack N tiles, (N, H, W, 3) uint8 RGB, into a WebP; return its address and its layout.
 
-    The layout holds width and height of a tile, the number of tiles across, and the (x, y) pitch
+    They are the sheet, width and height of a tile, the number of tiles across, and the (x, y) pitch
     and margin. Raises ValueError if they do not fit one picture.
     """
     tiles = np.asarray(tiles)
@@ -52,8 +53,9 @@ def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> tuple[bytes, dict]
     cells = np.zeros((down * across, pitch[1], pitch[0], 3), np.uint8)
     cells[:count] = np.pad(tiles, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
     lines = cells.reshape(down, across, *cells.shape[1:]).swapaxes(1, 2)
+    sheet = address(webp(lines.reshape(down * pitch[1], across * pitch[0], 3)))
     layout = {"width": width, "height": height, "across": across, "pitch": pitch, "margin": margin}
-    return webp(lines.reshape(down * pitch[1], across * pitch[0], 3)), layout
+    return {"sheet": sheet, **layout}
 
 
 def element(tag: str, data: object, text: str, *modules: str) -> str:
@@ -69,25 +71,19 @@ def element(tag: str, data: object, text: str, *modules: str) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that plays, shown by Jupyter and in the book.
+    """A figure that readers play with, shown by Jupyter and in the book.
 
-    figure: what the custom element ``tag``, defined by ``module``, reads, apart from ``sheet``, the
-    WebP bytes of its frames. ``text`` describes the figure in words.
+    figure: what the custom element ``tag``, which ``modules`` define, reads, its pictures inside.
+    ``text`` describes the figure in words.
     """
 
     tag: str
-    module: str
-    figure: dict
-    sheet: bytes
+    figure: Any
     text: str
-
-    @property
-    def data(self) -> dict:
-        """All that the custom element reads."""
-        return {**self.figure, "sheet": address(self.sheet)}
+    modules: Sequence[str]
 
     def _repr_html_(self) -> str:
-        return element(self.tag, self.data, self.text, self.module)
+        return element(self.tag, self.figure, self.text, *self.modules)
 
     def __repr__(self) -> str:
         """Describe the figure in words, for plain text."""

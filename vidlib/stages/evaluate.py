@@ -21,10 +21,8 @@ def run(p, inputs, folder: Path, *, network: str) -> None:
     validation = clips.split("validation")
     net = load_network(inputs[f"train-{network}"]).to(best_device())
     length = validation.frames.shape[1]
-    frames = np.arange(length)
-    fewer = distinct_counts(length)[:-1]
-    orders: dict[str | int, np.ndarray] = {"forward": frames, "reversed": length - 1 - frames}
-    orders |= {kept: held_frames(length, kept) for kept in fewer}
+    orders: dict[str | int, np.ndarray] = {"reversed": length - 1 - np.arange(length)}
+    orders |= {kept: held_frames(length, kept) for kept in distinct_counts(length)}
     found, positions = over_batches(
         validation,
         lambda x: torch.stack([score_clips(net, x[:, :, o]) for o in orders.values()], dim=1),
@@ -32,13 +30,12 @@ def run(p, inputs, folder: Path, *, network: str) -> None:
     of_order = dict(zip(orders, found.unbind(1), strict=True))
     validation = validation.subset(positions)
     outputs = torch.from_numpy(validation.outputs).long()
-    scores = {direction: of_order[direction] for direction in accuracy.DIRECTIONS}
+    scores = {"forward": of_order[length], "reversed": of_order.pop("reversed")}
     guesses = accuracy.guess_table(scores, outputs, clips.classes)
     guesses.insert(0, "clip_id", validation.index["clip_id"])
     held = guesses[["label"]].copy()
-    for kept in fewer:
-        held[kept] = np.array(clips.classes)[of_order[kept].argmax(1).numpy()]
-    held[length] = guesses["forward"]
+    for kept, of_kept in of_order.items():
+        held[kept] = np.array(clips.classes)[of_kept.argmax(1).numpy()]
     probed = arrow_of_time(net, clips.split("train"), validation, seed=p.train_seed)
     tables = {
         "summary": accuracy.summary(guesses, seed=p.data_seed),

@@ -88,14 +88,14 @@ class Code:
         """Return by name the module that each re-export of a package comes from."""
         if package not in self._exports:
             path = self.root.joinpath(*package.split("."), "__init__.py")
-            found = {}
-            if package != "vidlib" and path.is_file():
-                for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                    if isinstance(node, ast.ImportFrom) and node.module:
-                        for name in (alias.name for alias in node.names):
-                            inner = f"{node.module}.{name}"
-                            found[name] = inner if self._file(inner) else node.module
-            self._exports[package] = found
+            there = package != "vidlib" and path.is_file()
+            tree = ast.parse(path.read_text(encoding="utf-8") if there else "")
+            self._exports[package] = {
+                one.name: inner if self._file(inner := f"{node.module}.{one.name}") else node.module
+                for node in tree.body
+                if isinstance(node, ast.ImportFrom) and node.module
+                for one in node.names
+            }
         return self._exports[package]
 
     def _imports(self, tree: ast.AST) -> set[str]:

@@ -21,28 +21,27 @@ def cost_of(job: Job, cores: int) -> dict | None:
     """
     stage = job.parameters is not None
     folder = job.record.parent.parent if stage else job.record.parent
+    threads = cores if job.whole else 1
     found = []
     for path in folder.glob("*/provenance.json" if stage else job.record.name):
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("machine") != machine():
             continue
-        apart = _apart(record["parameters"], job.parameters) if job.parameters is not None else []
-        threads = cores if job.whole else 1
-        if stage and record["threads"] != threads:
-            apart.append("threads")
-        found.append((-len(apart), record["finished"], apart, record))
-    if not found:
-        return None
-    _, _, apart, record = max(found, key=lambda one: one[:2])
-    note = f"measured at other {', '.join(apart)}" if apart else ""
-    return {**record, "note": note}
+        apart = _apart(record, job.parameters, threads) if job.parameters is not None else []
+        record["note"] = f"measured at other {', '.join(apart)}" if apart else ""
+        found.append((-len(apart), record["finished"], record))
+    return max(found, key=lambda one: one[:2])[2] if found else None
 
 
-def _apart(one: dict, other: dict) -> list[str]:
-    """Return the settings, seeds aside, in which two runs of a stage differ."""
-    other = json.loads(json.dumps(other))  # as a record holds them: lists for tuples
-    names = (one.keys() | other.keys()) - set(SEEDS)
-    return sorted(name for name in names if one.get(name) != other.get(name))
+def _apart(record: dict, parameters: dict, threads: int) -> list[str]:
+    """Return the settings, seeds aside, in which a run of a stage differs from a planned one."""
+    other = json.loads(json.dumps(parameters))  # as a record holds them: lists for tuples
+    one = record["parameters"]
+    names = sorted((one.keys() | other.keys()) - set(SEEDS))
+    apart = [name for name in names if one.get(name) != other.get(name)]
+    if record["threads"] != threads:
+        apart.append("threads")
+    return apart
 
 
 def plan(jobs: dict[str, Job], cores: int) -> str:

@@ -17,7 +17,7 @@ def _make_clip(label: int, split: str, scene_rng, look_rng, *, size: int) -> Mad
     look = Look(scene, look_rng, split, size)
     nouns = [look.names[one.name] for one in scene.tracks if one.role in ("object", "heap")]
     words = [*nouns, "table"][: CLASSES[label].template.count("[")]
-    return MadeClip(scene, words, partial(draw, scene, look, size))
+    return scene, words, partial(draw, scene, look, size)
 
 
 def render_something_mini(
