@@ -20,12 +20,7 @@ from vidlib.show.clips import (
     maps_player,
     right_and_wrong_player,
 )
-from vidlib.show.explanations import (
-    bars_by_network,
-    landscape_chart,
-    learning_chart,
-    score_by_length,
-)
+from vidlib.show.explanations import bars_by_network, landscape_chart
 from vidlib.show.gallery import gallery, gallery_of
 from vidlib.show.names import TITLES, short
 from vidlib.show.player import Row, overlay, player, upscale
@@ -41,10 +36,4 @@ from vidlib.show.sentences import (
 )
 from vidlib.show.sheet import contact_sheet
 from vidlib.show.sprites import Figure
-from vidlib.show.truth_figures import (
-    native_clip,
-    outlined,
-    survival_chart,
-    truth_player,
-    windows_player,
-)
+from vidlib.show.truth_figures import native_clip, outlined, truth_player
