@@ -1,18 +1,14 @@
 """Figures of temporal masks say what their arrays hold."""
 
 import base64
-import json
 
 import numpy as np
-import pytest
 
 from vidlib.explain import reverse
 from vidlib.show import (
     explanation_row,
     landscape_chart,
-    learning_chart,
     overlay,
-    score_by_length,
 )
 
 NAN = np.nan
@@ -27,28 +23,6 @@ def plain(values):
 
 
 LANDSCAPE = np.array([[0.9, 0.5, 0.3], [NAN, 0.7, 0.1], [NAN, NAN, 0.8]])
-
-
-def test_a_learned_mask_plays_every_step_up_to_the_last_that_was_made():
-    path = np.array([[0, 1, 1], [0, 0.5, 1], [0, 0.2, 1], [NAN] * 3])
-    losses = np.array([0.5, 0.2, 0.3, NAN])
-    chart = learning_chart(path, losses, "Moving something up")
-    frames = chart.figure["frames"]
-    assert [frame["name"] for frame in frames] == ["0", "1", "2"]
-    assert plain(frames[1]["data"][0]["y"]) == [0, 0.5, 1]
-    assert (frames[2]["data"][1]["x"], frames[2]["data"][1]["y"]) == ([2], [0.3])
-    assert [step["label"] for step in chart.figure["layout"]["sliders"][0]["steps"]] == list("012")
-    assert chart.alt == (
-        "How the mask of a clip of Moving it up is learned in 2 steps: its loss goes from 0.500 to "
-        "0.200."
-    )
-    assert "NaN" not in json.dumps(chart.figure)
-
-
-def test_a_long_learning_is_thinned_but_keeps_its_ends():
-    path, losses = np.zeros((301, 4)), np.linspace(1, 0, 301)
-    frames = learning_chart(path, losses, "Moving something up").figure["frames"]
-    assert len(frames) == 60 and (frames[0]["name"], frames[-1]["name"]) == ("0", "300")
 
 
 def test_the_landscape_marks_the_mask():
@@ -80,17 +54,3 @@ def test_a_row_shows_original_saliency_and_perturbed_clip():
     assert list(plain.columns) == ["original", "reversed"] and plain.scores == {"OS": 1.0}
     assert plain.columns["reversed"].shape == (4, 56, 112, 3)
     assert np.array_equal(plain.columns["reversed"], plain.columns["original"][[0, 1, 3, 2]])
-
-
-def test_score_by_length_is_the_mean_over_windows_and_clips():
-    table = score_by_length({"I3D": {"freeze": np.stack([LANDSCAPE, 1 - LANDSCAPE])}})
-    assert table["length"].tolist() == [1, 2, 3]
-    assert table["score"].tolist() == pytest.approx([0.5, 0.5, 0.5])
-    one = {"freeze": LANDSCAPE[None], "hold_next": 1 - LANDSCAPE[None]}
-    both = score_by_length({"I3D": one, "C-LSTM": one})
-    assert both["network"].tolist() == 6 * ["I3D"] + 6 * ["C-LSTM"]
-    assert both["perturbation"].tolist() == 2 * (3 * ["freeze"] + 3 * ["hold_next"])
-    assert both["score"].tolist() == pytest.approx(2 * [0.8, 0.3, 0.3, 0.2, 0.7, 0.7])
-    sparse = LANDSCAPE.copy()
-    sparse[[0, 1], [1, 2]] = NAN
-    assert score_by_length({"I3D": {"freeze": sparse[None]}})["length"].tolist() == [1, 3]

@@ -11,7 +11,6 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from vidlib.compare.survival import NO_WINDOW
 from vidlib.data import read_something, sample_frames
 from vidlib.rendered import InstanceMasks, intervals
 from vidlib.show import (
@@ -19,9 +18,7 @@ from vidlib.show import (
     native_clip,
     outlined,
     shares_chart,
-    survival_chart,
     truth_player,
-    windows_player,
 )
 from vidlib.study import open_study
 
@@ -104,34 +101,6 @@ def test_the_truth_is_drawn_into_clips(study):
     six = study.index().drop_duplicates("label")["clip_id"].tolist()[:6]
     rows = truth_player(study, six, caption="six clips").figure["rows"]
     assert [len(row["columns"]) for row in rows] == [3, 3]
-
-
-def test_windows_are_judged_by_the_observer(study):
-    index = study.index()
-    clip_id = index[index["label"] == 93]["clip_id"].iloc[0]
-    figure = windows_player(study, clip_id, [(0, 15), (0, 0)]).figure
-    whole, nothing = figure["rows"]
-    assert whole["title"] == "frames 1 to 16; then seen: none of the classes"
-    assert nothing["title"] == "frames 1 to 1; then seen: Pushing it rightwards"
-    assert whole["mask"] == [1] * 16 and len(set(whole["columns"][1]["tiles"])) == 1
-    turned = windows_player(study, clip_id, [(0, 15)], "reverse").figure["rows"][0]
-    assert turned["title"] == "frames 1 to 16; then seen: Pushing it leftwards"
-    original, reverse = turned["columns"]
-    assert original["tiles"] == reverse["tiles"][::-1]
-
-
-def test_the_chart_of_windows_says_what_is_seen():
-    answers = np.array([[93, 93, -1], [NO_WINDOW, 94, -1], [NO_WINDOW, NO_WINDOW, 93]])
-    names = {93: "Pushing something from left to right", 94: "Pushing something from right to left"}
-    chart = survival_chart({"freeze": answers, "reverse": answers}, 93, names)
-    heat, crosses = chart.figure["data"][:2]
-    z = np.array(_decoded(heat["z"]), float).reshape(3, 3)
-    seen = {(s, e): z[e, s] for s in range(3) for e in range(3)}
-    assert seen[0, 0] == 2 and seen[0, 2] == 0 and seen[1, 1] == 1 and np.isnan(seen[2, 0])
-    assert heat["customdata"][1][1] == "Pushing it leftwards"
-    assert heat["customdata"][2][0] == "none of the classes"
-    assert (_decoded(crosses["x"]), _decoded(crosses["y"])) == ([2], [2])
-    assert "freeze removes it in 3 of 6 windows" in chart.alt
 
 
 def _decoded(values):

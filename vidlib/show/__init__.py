@@ -1,12 +1,7 @@
 """Figures for notebooks and the book: clips that play, charts for light and dark themes."""
 
 from vidlib.show.accuracy import (
-    arrow_chart,
-    class_drops_chart,
-    confusion,
-    distinct_chart,
     learning_curves,
-    reversal_table,
     shares_chart,
     table_1,
 )
@@ -18,33 +13,17 @@ from vidlib.show.clips import (
     explanation_row,
     frames_after,
     maps_player,
-    right_and_wrong_player,
 )
-from vidlib.show.explanations import (
-    bars_by_network,
-    landscape_chart,
-    learning_chart,
-    score_by_length,
-)
+from vidlib.show.explanations import bars_by_network, landscape_chart
 from vidlib.show.gallery import gallery, gallery_of
 from vidlib.show.names import TITLES, short
 from vidlib.show.player import Row, overlay, player, upscale
 from vidlib.show.scrubber_figure import Answers, mask_scrubber, most_harmed, scrubber_figure
 from vidlib.show.sentences import (
     estimate,
-    on_arrow,
-    on_distinct,
-    on_intervals,
-    on_reversal,
     on_training,
     versus,
 )
 from vidlib.show.sheet import contact_sheet
 from vidlib.show.sprites import Figure
-from vidlib.show.truth_figures import (
-    native_clip,
-    outlined,
-    survival_chart,
-    truth_player,
-    windows_player,
-)
+from vidlib.show.truth_figures import native_clip, outlined, truth_player

@@ -1,7 +1,7 @@
 """Plotly charts that share one script per book and are readable in the light and dark theme."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,14 +78,13 @@ def chart(fig: go.Figure, *, alt: str) -> Chart:
     return Chart({**json.loads(themed.to_json()), "config": CONFIG}, alt)
 
 
-def panels(titles: Iterable[str], **options: Any) -> go.Figure:
+def panels(titles: Collection[str], **options: Any) -> go.Figure:
     """Return an empty figure with a panel per title, side by side; options as `make_subplots`.
 
     >>> [title.text for title in panels(["loss", "accuracy"]).layout.annotations]
     ['loss', 'accuracy']
     """
-    titles = list(titles)
-    return make_subplots(1, len(titles), subplot_titles=titles, **options)
+    return make_subplots(1, len(titles), subplot_titles=list(titles), **options)
 
 
 def whiskers(values: Any, low: Any, high: Any) -> dict:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 
 from vidlib.compare.paper import NUMBERS
@@ -138,29 +137,6 @@ def maps_player(
         for row, of_row in maps.items()
     ]
     return player(rows, caption=caption)
-
-
-def right_and_wrong_player(clips: Clips, guesses: pd.DataFrame, each: int = 4) -> Figure:
-    """Return the first clips that a network classifies correctly, and the first it gets wrong.
-
-    guesses: a row per clip, in order, with label and forward (the network's guess).
-
-    >>> clips = study.explained_clips()
-    >>> guesses = pd.DataFrame({"label": clips.index["label"], "forward": clips.index["label"]})
-    >>> len(right_and_wrong_player(clips, guesses, each=1).figure["rows"][0]["columns"])
-    1
-    """
-    right = guesses["label"] == guesses["forward"]
-    some = right.groupby(right).head(each).sort_values(ascending=False, kind="stable")
-    titles = [
-        f"{'right' if good else 'wrong'}: {short(clips.names[guesses['forward'][i]])}"
-        for i, good in some.items()
-    ]
-    caption = (
-        "The first validation clips that the network gets right, and the first it gets wrong. "
-        "Above each, what it says."
-    )
-    return clips_player(clips.subset(some.index.to_numpy()), titles=titles, caption=caption)
 
 
 def _laid_over(frames: np.ndarray, saliency: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Charts of explanations: how masks are learned, what all windows leave, means by network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,45 +8,8 @@ import plotly.express as px
 import plotly.graph_objects as go
 
 from vidlib.compare.intervals import bootstrap_interval
-from vidlib.show.chart import COLOURS, DOTTED, Chart, chart, panels, whiskers
+from vidlib.show.chart import DOTTED, Chart, chart, whiskers
 from vidlib.show.names import TITLES, short
-
-PICTURES = 60  # of an animation, at most
-
-
-def learning_chart(path: np.ndarray, losses: np.ndarray, name: str) -> Chart:
-    """Return an animation of how a mask is learned: its values by frame, its loss by step.
-
-    path: (S, T) masks in [0, 1] by step; losses: (S,). Steps that are NaN are left out. name: the
-    clip's class.
-
-    >>> learning_chart(np.eye(2), np.array([0.5, 0.2]), "Boxing").alt
-    'How the mask of a clip of Boxing is learned in 1 steps: its loss goes from 0.500 to 0.200.'
-    """
-    steps = np.flatnonzero(~np.isnan(losses))
-    shown = np.unique(np.linspace(0, len(steps) - 1, min(PICTURES, len(steps))).round().astype(int))
-    frames = np.arange(1, path.shape[1] + 1)
-    fig = panels(("mask", "loss"), column_widths=[0.55, 0.45])
-    fig.add_bar(x=frames, y=path[0], marker_color=COLOURS[1], row=1, col=1)
-    fig.add_scatter(x=steps, y=losses[steps], line_color=COLOURS[0], row=1, col=2)
-    here = {"size": 12, "color": COLOURS[1]}
-    fig.add_scatter(x=[0], y=losses[:1], mode="markers", marker=here, row=1, col=2)
-    fig.update_traces(showlegend=False)
-    pictures = {s: [go.Bar(y=path[s]), go.Scatter(x=[s], y=[losses[s]])] for s in steps[shown]}
-    fig.frames = [go.Frame(name=str(s), data=data, traces=[0, 2]) for s, data in pictures.items()]
-    # Plotly Express knows how to make an animation's buttons and slider, if not of two panels.
-    names = [frame.name for frame in fig.frames]
-    moving = px.bar(x=names, animation_frame=names, labels={"animation_frame": "step"}).layout
-    for menu in moving.updatemenus:  # none where there is but one step
-        menu.buttons[0].args[1].update(frame={"duration": 100}, transition={"duration": 0})
-    fig.update_layout(updatemenus=moving.updatemenus, sliders=moving.sliders)
-    fig.update_layout(height=420, margin_b=110)
-    fig.update_layout(xaxis_title_text="frame", yaxis_range=[0, 1.02], xaxis2_title_text="step")
-    alt = (
-        f"How the mask of a clip of {short(name)} is learned in {steps[-1]} steps: its loss "
-        f"goes from {losses[0]:.3f} to {np.nanmin(losses):.3f}."
-    )
-    return chart(fig, alt=alt)
 
 
 def landscape_chart(
@@ -81,26 +44,6 @@ def landscape_chart(
     title = f"{doing.capitalize().replace('_', ' ')}: {short(name)}"
     fig.update_layout(title_text=title, height=460)
     return chart(fig, alt=alt)
-
-
-def score_by_length(landscapes: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
-    """Return the mean score that remains, by network, perturbation and length of the window.
-
-    landscapes: (N, T, T) by network and perturbation, scores by first and last frame. Columns:
-    network, perturbation, length (frames), score (mean over windows and clips).
-
-    >>> scores = np.array([[[0.9, 0.2], [np.nan, 0.7]]])
-    >>> score_by_length({"I3D": {"freeze": scores}})["score"].tolist()
-    [0.8, 0.2]
-    """
-    rows = [
-        (network, name, frames, float(np.nanmean(values)))
-        for network, of_network in landscapes.items()
-        for name, scores in of_network.items()
-        for frames in range(1, scores.shape[1] + 1)
-        if not np.isnan(values := np.diagonal(scores, frames - 1, 1, 2)).all()
-    ]
-    return pd.DataFrame(rows, columns=["network", "perturbation", "length", "score"])
 
 
 def bars_by_network(

@@ -48,10 +48,9 @@ class Scrubber(widgets.VBox):
     def __init__(self, study):
         self.study = study
         self.clips = study.explained_clips()
-        self.networks, self.learned = {}, {}
-        for name, title in TITLES.items():
-            self.networks[title] = study.network(name).to(best_device())
-            self.learned[title] = study.arrays(f"explain-{name}", "arrays")["mask"]
+        self.networks = {t: study.network(name).to(best_device()) for name, t in TITLES.items()}
+        explained = {t: study.arrays(f"explain-{name}", "arrays") for name, t in TITLES.items()}
+        self.learned = {title: arrays["mask"] for title, arrays in explained.items()}
         self.work: threading.Thread | None = None
         length = self.clips.frames.shape[1]
         self.windows = np.stack(np.triu_indices(length), axis=1)
@@ -130,8 +129,7 @@ class Scrubber(widgets.VBox):
     @property
     def _question(self) -> tuple:
         """All choices that an answer depends on, except the mask."""
-        view = self.view
-        return (self.clip.value, self.network.value, self.target.value, view.perturbation)
+        return self.clip.value, self.network.value, self.target.value, self.view.perturbation
 
     def _asked(self, _view, message: dict, _buffers) -> None:
         """Do in the background what the page asks for, one thing at a time."""

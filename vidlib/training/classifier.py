@@ -146,9 +146,8 @@ class Classifier(L.LightningModule):
             raise self._not_finite(f"the validation loss is {row['validation_loss']}")
         shown = {name: value for name, value in row.items() if name != "epoch"}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
-        self.history.append(
-            row | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
-        )
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.history.append({**row, "learning_rate": rate})
         if self.trainer.is_global_zero:
             shares = [f"{split} {row[f'{split}_accuracy']:.0%}, " for split in self.sums]
             epoch = f"epoch {self.current_epoch + 1}/{self.trainer.max_epochs}: "
