@@ -27,7 +27,8 @@ from vidlib.data.video import read_clip, video_geometry
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import PERTURBATIONS, perturb, window_masks
-from vidlib.explain.scores import check_gradients, logits_of_clips, score_clips
+from vidlib.explain.scores import check_clips, logits_of_clips, score_clips
+from vidlib.explain.trial import check_gradients, check_steady
 from vidlib.models.kinetics import kinetics_classes, load_kinetics_i3d
 from vidlib.models.store import best_device
 from vidlib.variants import VARIANTS
