@@ -372,7 +372,7 @@ def test_all_of_torchvisions_networks_are_known(fetched_by, monkeypatch):
 
     fetched_by(weights_of)
     monkeypatch.setattr(video_network, "best_device", lambda: torch.device("meta"))
-    monkeypatch.setattr(video_network, "_try_out", lambda spec, loaded: 400)
+    monkeypatch.setattr(video_network, "_tried", lambda spec, loaded: loaded)
     assert set(list_models(module=video)) == set(GRIDS)
     for name, grid in GRIDS.items():
         with torch.device("meta"):
@@ -479,12 +479,15 @@ def test_scores_of_stretches_one_by_one(name, length):
 
 
 def test_classes_may_be_a_mapping():
-    assert asked(classes={1: "run", 0: "walk"}).classes == ["walk", "run"]
-    assert asked(classes={"1": "run", "0": "walk"}).classes == ["walk", "run"]
-    with pytest.raises(ValueError, match="name each, from 0"):
-        asked(classes={1: "walk", 2: "run"})
-    with pytest.raises(ValueError, match="list of names"):
-        asked(classes="walk")
+    for mapping in ({1: "run", 0: "walk"}, {"1": "run", "0": "walk"}, {"run": 1, "walk": 0}):
+        assert asked(classes=mapping).classes == ("walk", "run")
+    assert asked(classes=np.array(["walk", "run"])).classes == ("walk", "run")
+    for mapping in ({1: "walk", 2: "run"}, {"a": "walk"}, {0: "walk", "0": "run"}):
+        with pytest.raises(ValueError, match="name each, from 0"):
+            asked(classes=mapping)
+    for names in ("walk", {"walk", "run"}, None, 3):
+        with pytest.raises(ValueError, match="list of names"):
+            asked(classes=names)
 
 
 def test_a_network_in_a_file(mine, tmp_path):

@@ -7,7 +7,6 @@ probabilities, or a single logit.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,17 @@ def logits_in(output: object) -> object:
     return getattr(output, "logits", output)
 
 
+def _one(found: Tensor) -> Tensor:
+    found = found.reshape(len(found), -1)
+    if found.shape[1] != 1:
+        raise Unanswered(f"there are {found.shape[1]} outputs for each clip: say what they are")
+    return found
+
+
+def _of_logit(found: Tensor) -> Tensor:
+    return torch.cat([-_one(found), _one(found)], 1) / 2  # so that both have a gradient
+
+
 def _of_probabilities(found: Tensor) -> Tensor:
     if not ((found >= 0) & (found <= 1.001)).all():
         raise Unanswered("the outputs leave [0, 1], so are no probabilities: say what they are")
@@ -48,20 +58,15 @@ def _of_probabilities(found: Tensor) -> Tensor:
     return found.clamp_min(torch.finfo(found.dtype).tiny).log()
 
 
-def _of_one(found: Tensor, *, probability: bool) -> Tensor:
-    found = found.reshape(len(found), -1)
-    if found.shape[1] != 1:
-        raise Unanswered(f"there are {found.shape[1]} outputs for each clip: say what they are")
-    if probability:
-        return _of_probabilities(torch.cat([1 - found, found], 1))
-    return torch.cat([-found, found], 1) / 2  # so that both have a gradient
+def _of_probability(found: Tensor) -> Tensor:
+    return _of_probabilities(torch.cat([1 - _one(found), _one(found)], 1))
 
 
 OUTPUTS: dict[str, Callable] = {
     "logits": lambda found: found,
     "probabilities": _of_probabilities,
-    "one logit": partial(_of_one, probability=False),
-    "one probability": partial(_of_one, probability=True),
+    "one logit": _of_logit,
+    "one probability": _of_probability,
 }
 
 

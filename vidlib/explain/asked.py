@@ -44,20 +44,20 @@ class Asked:
         It gets a copy, which it may change, in the type of its parameters. If they have several
         types, these are tried in turn.
         """
-        errors: list[Exception] = []
+        failure: Exception | None = None
         for dtype in self.types or [clips.dtype]:
             self.put_back(lambda value: tree_map(_copied, value))
             self.noted.clear()
             try:
                 return _logits(self.model(clips.to(dtype, copy=True)), len(clips))
+            except Unanswered:
+                raise
             except Exception as error:  # a foreign network raises anything
-                errors.append(error)
-        if isinstance(errors[0], Unanswered):
-            raise errors[0]
+                failure = failure or error
         raise Unanswered(
-            f"the model fails on clips (B, C, T, H, W) of shape {tuple(clips.shape)} ({errors[0]}):"
-            " if it takes other inputs, wrap it with vidlib.explain.adapt"
-        ) from errors[0]
+            f"the model fails on clips (B, C, T, H, W) of shape {tuple(clips.shape)} ({failure}): "
+            "if it takes other inputs, wrap it with vidlib.explain.adapt"
+        ) from failure
 
     def put_back(self, given: Callable[[Any], Any] = lambda found: found) -> None:
         """Let every module have again what it was found with, or what is ``given`` for that."""
@@ -103,11 +103,12 @@ def _logits(returned: object, clips: int) -> Tensor:
 
 
 @contextmanager
-def held_fixed(model: nn.Module) -> Iterator[Asked]:
+def held_fixed(model: nn.Module, *, gradients: bool = False) -> Iterator[Asked]:
     """Put the model into eval mode, its parameters out of autograd; yield it to be asked.
 
     Modes are set without a call of `eval`, which may do more. PyTorch's recurrent layers stay in
-    training mode, without dropout: in eval mode cuDNN gives them no gradients.
+    training mode, without dropout: in eval mode cuDNN gives them no gradients. Gradients are
+    recorded or not, whatever the caller's mode.
 
     On leaving, even by an exception, modes, requires_grad flags, buffers, hidden states and the
     random state are restored. No parameter takes part in autograd, so no ``.grad`` changes.
@@ -119,38 +120,26 @@ def held_fixed(model: nn.Module) -> Iterator[Asked]:
     >>> layer.training, layer.weight.requires_grad
     (True, True)
     """
-    asked, modes = Asked(model), list[tuple[nn.Module, str, Any, Any]]()
+    asked = Asked(model)
+    fixed: list[tuple[Any, str, Any]] = [
+        (p, "requires_grad", False) for p in model.parameters() if not p.is_inference()
+    ]
     for module in model.modules():
         recurrent = type(module) in (nn.RNN, nn.LSTM, nn.GRU)
-        for name, fixed in (("training", recurrent), ("dropout", 0.0))[: 1 + recurrent]:
-            if hasattr(module, name):  # frozen scripts have no mode
-                modes.append((module, name, fixed, getattr(module, name)))
-    learned = [p for p in model.parameters() if p.requires_grad and not p.is_inference()]
-    with torch.random.fork_rng([asked.device] if asked.device.type == "cuda" else []):
+        fixed += [(module, "training", recurrent), (module, "dropout", 0.0)][: 1 + recurrent]
+    fixed = [change for change in fixed if hasattr(*change[:2])]  # frozen scripts have no mode
+    found = [(thing, name, getattr(thing, name)) for thing, name, _ in fixed]
+    devices = [asked.device] if asked.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.inference_mode(False):
         try:
-            for module, name, fixed, _ in modes:
-                setattr(module, name, fixed)
-            for parameter in learned:
-                parameter.requires_grad_(False)
-            yield asked
+            for thing, name, value in fixed:
+                setattr(thing, name, value)
+            with torch.set_grad_enabled(gradients):
+                yield asked
         finally:
-            for module, name, _, found in modes:
-                setattr(module, name, found)
-            for parameter in learned:
-                parameter.requires_grad_(True)
+            for thing, name, value in found:
+                setattr(thing, name, value)
             asked.put_back()
-
-
-@contextmanager
-def gradients_on() -> Iterator[None]:
-    """Record gradients, whatever the caller's mode.
-
-    >>> with torch.inference_mode(), gradients_on():
-    ...     torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-    (True, False)
-    """
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
 
 
 def together_or_alone(ask: Callable[..., Tensor], *batches: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ def integrated_gradients(
     check_steady(model, clips, logits)
     check_gradients(model, clips)
     try:
-        with held_fixed(model) as asked:
+        with held_fixed(model, gradients=True) as asked:
             method = IntegratedGradients(lambda inputs: softmax(asked(inputs)))
             attributed = [
                 method.attribute(

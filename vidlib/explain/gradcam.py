@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from vidlib import check
-from vidlib.explain.asked import Unanswered, gradients_on, held_fixed, together_or_alone
+from vidlib.explain.asked import Unanswered, held_fixed, together_or_alone
 from vidlib.explain.scores import check_clips, check_finite, resolve_targets, softmax
 from vidlib.explain.trial import NO_GRADIENTS, warn_of_probabilities
 
@@ -78,7 +78,7 @@ def grad_cam(
 
     def maps_of(clips: Tensor, targets: Tensor | None = None) -> Tensor:
         """Return the maps (B, T', H', W') of clips that the model sees together."""
-        with held_fixed(model) as asked, _recorded(layer, gradients, asked.noted):
+        with held_fixed(model, gradients=True) as asked, _recorded(layer, gradients, asked.noted):
             logits = asked.together(clips.detach().to(asked.device))
             warn_of_probabilities(logits.detach())
             targets = resolve_targets(targets, logits)
@@ -186,8 +186,7 @@ def _recorded(layer: nn.Module, gradients: str, outputs: list[Tensor]) -> Iterat
 
     hooks = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(record)]
     try:
-        with gradients_on():  # restores the caller's mode although the hooks change it
-            yield
+        yield
     finally:
         for hook in hooks:
             hook.remove()

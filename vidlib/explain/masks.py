@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vidlib import check
-from vidlib.explain.asked import gradients_on, held_fixed
+from vidlib.explain.asked import held_fixed
 from vidlib.explain.objective import Objective
 from vidlib.explain.perturb import freeze, reverse
 from vidlib.explain.published import inner_variation, reverse_by_first_half, start_masks
@@ -146,7 +146,7 @@ def _descend(
     path = start.new_full((len(rows), iterations + 1, start.shape[1]), torch.nan)
     losses, scores = path[..., 0].clone(), path[..., 0].clone()
     for going in torch.arange(len(rows), device=rows.device).split(objective.micro_batch):
-        with held_fixed(objective.model) as asked, gradients_on():
+        with held_fixed(objective.model, gradients=True) as asked:
             shown, targets = (
                 x[rows[going]].to(asked.device) for x in (objective.clips, objective.targets)
             )

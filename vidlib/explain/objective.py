@@ -83,7 +83,6 @@ class Objective:
         """Return the scores (N,) of clips (N, C, T, H, W) mixed by matrices (N, T, T)."""
         return self._of_targets(asked(perturb(clips, matrices)), targets)
 
-    @torch.no_grad()
     def under(self, rows: Tensor, matrices: Tensor, bar: tqdm | None = None) -> Tensor:
         """Return the scores (N,) of the clips of rows (N,), each mixed by its matrix (N, T, T)."""
         found = [self.original[:0]]

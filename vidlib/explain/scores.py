@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vidlib import check
-from vidlib.explain.asked import OUTPUTS, Unanswered, gradients_on, held_fixed
+from vidlib.explain.asked import OUTPUTS, Unanswered, held_fixed
 from vidlib.explain.trial import warn_of_probabilities
 
 LARGEST_BATCH = 32  # clips; larger ones are no faster
@@ -57,7 +57,6 @@ def resolve_targets(targets: Tensor | None, scores: Tensor) -> Tensor:
     return targets.long()
 
 
-@torch.no_grad()
 def logits_of_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -> Tensor:
     """Return the logits (B, K), on the clips' device, of clips (B, C, T, H, W).
 
@@ -101,8 +100,7 @@ def fitting_batch(model: nn.Module, clips: Tensor) -> int:
         return tensor
 
     with (
-        held_fixed(model) as asked,
-        gradients_on(),
+        held_fixed(model, gradients=True) as asked,
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         suppress(Unanswered),  # of networks without gradients
     ):

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from vidlib.explain.asked import OUTPUTS, gradients_on, held_fixed
+from vidlib.explain.asked import OUTPUTS, held_fixed
 
 NO_GRADIENTS = (
     "the model gives no gradients ({}): mend that, or use search_masks, occlusion or random_masks"
@@ -30,7 +30,7 @@ def warn_of_probabilities(logits: Tensor) -> None:
 
 def check_gradients(model: nn.Module, clips: Tensor) -> None:
     """Raise ValueError if no gradient of the model's logits reaches the clips; warn if it is 0."""
-    with held_fixed(model) as asked, gradients_on():
+    with held_fixed(model, gradients=True) as asked:
         shown = clips[:1].detach().clone().to(asked.device).requires_grad_()
         why = "its forward runs under no_grad, detaches, or leaves PyTorch"
         try:
@@ -45,7 +45,6 @@ def check_gradients(model: nn.Module, clips: Tensor) -> None:
         warnings.warn("the first clip's gradient is 0: nothing can be learned of it", stacklevel=3)
 
 
-@torch.no_grad()
 def check_steady(model: nn.Module, clips: Tensor, logits: Tensor) -> None:
     """Warn if the last clip's logits are others when it is asked about again, and alone."""
     with held_fixed(model) as asked:
