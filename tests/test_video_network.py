@@ -500,6 +500,36 @@ def test_a_network_in_a_file(mine, tmp_path):
         load_video_network(".nowhere:load", None)
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("mine", "def load(:", r"cannot be imported \(.*syntax"),
+        ("mine", "from . import nets", "cannot be imported .*relative import"),
+        ("mine", "1 / 0", "cannot be imported .*division"),
+        ("random", "def load(): pass", "cannot be imported .*has its name"),
+        ("mine", "def load(): raise OSError('no weights')", "fails .*no weights"),
+        (
+            "mine",
+            "def load(): return VideoNetwork(nn.Flatten(), 4, (8, 8), classes=3)",
+            "classes is",
+        ),
+    ],
+)
+def test_files_that_give_no_network(name, code, message, mine, tmp_path):
+    mine(code)
+    (tmp_path / "mine.py").rename(tmp_path / f"{name}.py")
+    with pytest.raises(ValueError, match=message):
+        load_video_network(f"{tmp_path}/{name}.py:load", None)
+
+
+def test_a_folder_with_blanks_and_strokes_to_the_left(mine, tmp_path, monkeypatch):
+    mine(NETWORK.format(returns="clips[:, :, 0, 0].mean(2)", classes={"a": 0, "b": 1, "c": 2}))
+    (tmp_path / "my nets").mkdir()
+    (tmp_path / "mine.py").rename(tmp_path / "my nets/a b.py")
+    monkeypatch.chdir(tmp_path)
+    assert load_video_network(r"my nets\a b.py:load", None).classes == ("a", "b", "c")
+
+
 def test_what_would_fail_later_fails_when_it_is_loaded(mine):
     mine(NETWORK.format(returns="clips.detach()[:, :, 0, 0].mean(2)", classes=()))
     with pytest.raises(ValueError, match="no gradients"):

@@ -286,19 +286,19 @@ def _of_torchvision(name: str) -> VideoNetwork:
 
 
 def _imported(spec: str) -> VideoNetwork:
-    module, _, name = spec.rpartition(":")
+    module, _, name = spec.replace("\\", "/").rpartition(":")
     folder = Path(module).absolute().parent if "/" in module or module.endswith(".py") else None
     try:
         if folder is not None:
             sys.path.insert(0, str(folder))
             module = Path(module).name.removesuffix(".py")
         imported = importlib.import_module(module)
+        if folder is not None and folder not in Path(imported.__file__ or "").parents:
+            raise ImportError(f"{imported.__file__ or 'Python'} has its name")
         function = getattr(imported, name)
     except Exception as error:  # the file may hold anything
         remedy = "give package.module:function or folder/file.py:function"
         raise ValueError(f"model {spec!r} cannot be imported ({error}): {remedy}") from error
-    if folder is not None and folder not in Path(imported.__file__ or "").parents:
-        raise ValueError(f"{spec} is not {imported.__file__}, which has its name: rename the file")
     if not callable(function):
         raise ValueError(f"{spec} is a {type(function).__name__}: name a function")
     try:

@@ -32,10 +32,8 @@ def logits_in(output: object) -> object:
         return logits_in(output["logits"])
     if isinstance(output, tuple | list) and output and not hasattr(output, "logits"):
         if len({value.shape for value in output if isinstance(value, Tensor)} - {()}) > 1:
-            remedy = "if not, vidlib.explain.adapt(model, outputs=function)"
-            warnings.warn(
-                f"of several tensors the first is taken for logits: {remedy}", stacklevel=2
-            )
+            remedy = "if not, give vidlib.explain.adapt a function as outputs"
+            warnings.warn(f"several tensors come out, the first as logits: {remedy}", stacklevel=2)
         return logits_in(output[0])
     return getattr(output, "logits", output)
 

@@ -49,7 +49,9 @@ class Asked:
             self.put_back(lambda value: tree_map(_copied, value))
             self.noted.clear()
             try:
-                return _logits(self.model(clips.to(dtype, copy=True)), len(clips))
+                logits = _logits(self.model(clips.to(dtype, copy=True)), len(clips))
+                self.types = [dtype]
+                return logits
             except Unanswered:
                 raise
             except Exception as error:  # a foreign network raises anything
