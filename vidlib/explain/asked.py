@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 from vidlib.explain.adapter import Unanswered, logits_in
 
 INTERNALS = vars(nn.Module()).keys()
+HOLDERS = (Tensor, list, dict)
 OUTPUTS = 'vidlib.explain.adapt(model, outputs=...), such as "one logit" or a function'
 
 
@@ -65,23 +66,24 @@ class Asked:
         """Let every module have again what it was found with, or what is ``given`` for that."""
         for module, found in self.found:
             for name, now in _kept_by(module).items():
-                if _holds(now) or _holds(found.get(name)):
+                was = found.get(name)
+                if _holds(now) or (now is not was and _holds(was)):
                     if name in found:
-                        setattr(module, name, given(found[name]))
+                        setattr(module, name, given(was))
                     else:
                         delattr(module, name)
 
 
 def _kept_by(module: nn.Module) -> dict[str, Any]:
-    own = {name: vars(module)[name] for name in vars(module).keys() - INTERNALS}
-    return own | dict(module.named_buffers(recurse=False))
+    own = {name: value for name, value in vars(module).items() if name not in INTERNALS}
+    return own | dict(module._buffers.items())
 
 
 def _holds(value: object) -> bool:
     """Tell whether a value can hold a state: a tensor other than a parameter, a list or a dict."""
     if isinstance(value, tuple):
         return any(map(_holds, value))
-    return isinstance(value, Tensor | list | dict) and not isinstance(value, nn.Parameter)
+    return isinstance(value, HOLDERS) and type(value) is not nn.Parameter
 
 
 def _copied(value: object) -> object:
