@@ -13,7 +13,7 @@ from videos import encode, encode_sound, numbered
 
 from vidlib import video_network
 from vidlib.data import VideoError, read_clip, to_network, write_webm
-from vidlib.explain import PERTURBATIONS, freeze, grad_cam, score_clips, token_grid
+from vidlib.explain import PERTURBATIONS, grad_cam, score_clips, token_grid
 from vidlib.models import I3D
 from vidlib.video_network import (
     STREET,
@@ -21,7 +21,6 @@ from vidlib.video_network import (
     check_video,
     class_number,
     load_video_network,
-    perturbation_called,
     read_frames,
     window_scores,
 )
@@ -450,12 +449,6 @@ def test_classes_by_number_and_name():
 def test_classes_that_it_does_not_have(target, message):
     with pytest.raises(ValueError, match=message):
         class_number(asked(classes=("ice skating", "ice hockey")), target)
-
-
-def test_perturbations_by_name():
-    assert perturbation_called("freeze") is freeze
-    with pytest.raises(ValueError, match=r"perturbation is 'freez' \(did you mean 'freeze'\?\)"):
-        perturbation_called("freez")
 
 
 @pytest.mark.parametrize("length", [1, 3, 8])

@@ -86,7 +86,7 @@ def explanation_row(
     return Row(title, columns, mask, scores)
 
 
-def explanation_player(study, position: int, *, autoplay: bool = False) -> Figure:
+def explanation_player(study, position: int) -> Figure:
     """Return original, Grad-CAM and frozen clip of both networks, with mask line and scores.
 
     position: of the clip among those that are explained. Scores: OS, FS and RS of the guessed
@@ -108,7 +108,7 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Figur
         rows.append(
             explanation_row(title, clips.frames[position], mask, saliency=saliency, scores=scores)
         )
-    return player(rows, caption=caption_of(clips, position), autoplay=autoplay)
+    return player(rows, caption=caption_of(clips, position))
 
 
 def caption_of(clips: Clips, position: int) -> str:
