@@ -117,25 +117,6 @@ def caption_of(clips: Clips, position: int) -> str:
     return f"{clip['label_name']}: clip {clip['clip_id']} of the validation split."
 
 
-def maps_player(
-    frames: np.ndarray, maps: Mapping[str, Mapping[str, np.ndarray]], *, caption: str
-) -> Figure:
-    """Return a clip's frames, (T, H, W, 3) uint8, beside saliency maps laid over them, in step.
-
-    maps: by row and title, each (T, H, W) in [0, 1].
-
-    >>> maps = {"I3D": {"Grad-CAM": np.ones((3, 2, 2))}}
-    >>> maps_player(np.zeros((3, 8, 8, 3), np.uint8), maps, caption="All salient.")
-    <Figure: 3 frames (I3D: original, Grad-CAM): All salient.>
-    """
-    shown = enlarged(frames)
-    rows = [
-        Row(row, {"original": shown} | {title: _laid_over(shown, m) for title, m in of_row.items()})
-        for row, of_row in maps.items()
-    ]
-    return player(rows, caption=caption)
-
-
 def _laid_over(frames: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """Return frames, (T, H, W, 3) uint8, under a map (T, h, w) in [0, 1] enlarged to their size."""
     grey = np.repeat(np.rint(saliency * 255).astype(np.uint8)[..., None], 3, axis=-1)
