@@ -3,17 +3,19 @@
 import functools
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from pebble import ProcessExpired
 
 from vidlib.data.index import DataWarning
-from vidlib.data.video import VideoError, read_clip
+from vidlib.data.processes import process_pool
+from vidlib.data.video import MOST_SECONDS, VideoError, read_clip
 
 
 def to_network(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
@@ -68,7 +70,7 @@ class Frames:
         return Frames(self.read, self.rows[positions], self.shape[1:], self.decoded)
 
 
-class Clips(Dataset):
+class Clips:
     """Clips of an index: item i is (clip (3, T, H, W) in [-1, 1], output).
 
     index: a row per clip, as a reader returns it. frames: of the same clips. classes: official
@@ -140,6 +142,9 @@ def _read_row(places: dict[int, tuple], frames: int, size: tuple[int, int], row:
     return read_clip(path, frames, size, start, stop)
 
 
+Found = tuple[np.ndarray, list[int], list[str]]  # frames, positions, lost
+
+
 class Batch(NamedTuple):
     """A batch of clips as frames, which `to_network` converts on the device that uses them.
 
@@ -153,27 +158,63 @@ class Batch(NamedTuple):
     lost: list[str]
 
 
-class _Batches(Dataset):
-    """Batches of clips; item k is the `Batch` of the positions batches[k]."""
+class Batches:
+    """`Batch`es of clips, as `batch_loader` has them; each call of `iter` reads them anew."""
 
-    def __init__(self, clips: Clips, batches: list[list[int]]):
-        self.clips, self.batches = clips, batches
+    def __init__(self, clips: Clips, batches: list[list[int]], workers: int):
+        """batches: the positions of each batch's clips. workers: processes that read ahead."""
+        self.clips, self.batches, self.workers = clips, batches, workers
 
     def __len__(self) -> int:
+        """Return the number of batches."""
         return len(self.batches)
 
-    def __getitem__(self, k: int) -> Batch:
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches in order; RuntimeError where one cannot be read, for any reason."""
+        found = self._read_ahead() if self.workers else map(self.read, self.batches)
+        for frames, positions, lost in found:
+            good = torch.tensor(positions, dtype=torch.long)
+            outputs = torch.from_numpy(self.clips.outputs).long()[good]
+            yield Batch(torch.from_numpy(frames), outputs, good, lost)
+
+    def read(self, batch: list[int]) -> Found:
+        """Return the clips at these positions as arrays, which need no shared memory to travel."""
         frames, positions, lost = [], [], []
-        for i in self.batches[k]:
+        for i in batch:
             try:
                 frames.append(self.clips.frames[i])
                 positions.append(i)
             except VideoError as error:
                 lost.append(str(error))
+            except Exception as error:  # of a kind that may not get through a pipe
+                reason = f"{type(error).__name__}: {error}"
+                raise RuntimeError(f"clip {i} cannot be read ({reason})") from error
         none = np.empty((0, *self.clips.frames.shape[1:]), np.uint8)
-        good = torch.tensor(positions, dtype=torch.long)
-        outputs = torch.from_numpy(self.clips.outputs).long()[good]
-        return Batch(torch.from_numpy(np.stack(frames) if frames else none), outputs, good, lost)
+        return np.stack(frames) if frames else none, positions, lost
+
+    def _read_ahead(self) -> Iterator[Found]:
+        """Yield what `read` returns for each batch, from other processes."""
+        ahead: deque[Any] = deque()
+        with process_pool(self.workers, initializer=_HERE.append, initargs=[self]) as pool:
+            try:
+                for k, batch in enumerate(self.batches):
+                    limit = 2 * MOST_SECONDS * (1 + len(batch))
+                    ahead.append(pool.schedule(_read_here, [k], timeout=limit))
+                    if len(ahead) > 2 * self.workers:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            except (ProcessExpired, TimeoutError) as error:
+                what = f"a process that reads clips ended ({error})"
+                remedy = "see that it has memory enough, or take smaller batches or fewer workers"
+                raise RuntimeError(f"{what}: {remedy}") from error
+
+
+_HERE: list[Batches] = []  # in a process that reads ahead: what it reads
+
+
+def _read_here(k: int) -> Found:
+    return _HERE[-1].read(_HERE[-1].batches[k])
 
 
 def batch_loader(
@@ -184,8 +225,8 @@ def batch_loader(
     drop_last: bool = False,
     workers: int | None = None,
     share: tuple[int, int] = (0, 1),
-) -> DataLoader:
-    """Return a loader of `Batch`es; each call of `iter` starts an epoch.
+) -> Batches:
+    """Return an iterable of `Batch`es; each call of `iter` starts an epoch.
 
     order: positions of the clips in the order wanted (default: all, as they are). A clip that
     cannot be read is left out of its batch, which may be empty then. workers: processes that read
@@ -201,13 +242,11 @@ def batch_loader(
     if workers is None:
         workers = (os.cpu_count() or 1) if clips.frames.decoded else 0
     first, step = share
-    batches = BatchSampler(range(len(clips)) if order is None else order, batch_size, drop_last)
-    return DataLoader(
-        _Batches(clips, [batch[first::step] for batch in batches]),
-        batch_size=None,  # its items are batches already
-        num_workers=workers,
-        generator=torch.Generator(),  # its own, so that dropout's random numbers do not change
-    )
+    positions = list(range(len(clips)) if order is None else order)
+    batches = [positions[at : at + batch_size] for at in range(0, len(positions), batch_size)]
+    if drop_last:
+        batches = [batch for batch in batches if len(batch) == batch_size]
+    return Batches(clips, [batch[first::step] for batch in batches], workers)
 
 
 def stream_clips(clips: Clips, batch_size: int, **options) -> Iterator[Batch]:

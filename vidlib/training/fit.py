@@ -13,10 +13,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import nn
-from torch.utils.data import DataLoader
 
 from vidlib import check, distributed
-from vidlib.data.clips import Clips, batch_loader
+from vidlib.data.clips import Batches, Clips, batch_loader
 from vidlib.files import aside, sweep
 from vidlib.training.classifier import Classifier, Epochs
 from vidlib.training.recipe import Recipe, TrainingError
@@ -36,7 +35,7 @@ class _Batches(L.LightningDataModule):
         super().__init__()
         self.train, self.validation, self.recipe = train, validation, recipe
 
-    def _loader(self, clips: Clips, **options) -> DataLoader:
+    def _loader(self, clips: Clips, **options) -> Batches:
         trainer = self.trainer
         share = trainer.global_rank, trainer.world_size
         # Processes of one machine share the cores that they may use; not every system says which.
@@ -45,12 +44,12 @@ class _Batches(L.LightningDataModule):
         workers = -(-cores // trainer.num_devices) if clips.frames.decoded else 0
         return batch_loader(clips, self.recipe.batch_size, share=share, workers=workers, **options)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> Batches:
         epoch = torch.Generator().manual_seed(1000 * self.recipe.seed + self.trainer.current_epoch)
         order = torch.randperm(len(self.train), generator=epoch).tolist()
         return self._loader(self.train, order=order, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> Batches:
         return self._loader(self.validation)
 
 
@@ -144,8 +143,6 @@ def fit(
     last = folder / "last.ckpt"
     resumes = distributed.broadcast(last.exists()) if several > 1 else last.exists()
     with warnings.catch_warnings():
-        # Clips are in memory already: loader workers, which it recommends, would only copy them.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
         warnings.filterwarnings("ignore", ".*LeafSpec.*", DeprecationWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
