@@ -3,6 +3,10 @@
 import sys
 from importlib.abc import MetaPathFinder
 
+from vidlib import home
+
+home.settle()
+
 
 class _BeforeTorchvision(MetaPathFinder):
     """Runs `vidlib._torchvision` when torchvision is first imported, by whatever imports it.

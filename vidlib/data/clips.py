@@ -118,7 +118,7 @@ def load_clips(folder: Path) -> Clips:
     FileNotFoundError: no/such/folder has no prepared clips: run the prepare stage first
     """
     folder = Path(folder)
-    if not (folder / "index.parquet").is_file() or (folder / "decoding.txt").exists():
+    if not (folder / "index.parquet").is_file() or (folder / "decoding.parquet").exists():
         raise FileNotFoundError(f"{folder} has no prepared clips: run the prepare stage first")
     index = pd.read_parquet(folder / "index.parquet")
     frames, size = index.attrs["frames"], tuple(index.attrs["size"])
@@ -186,7 +186,7 @@ class Batches:
                 positions.append(i)
             except VideoError as error:
                 lost.append(str(error))
-            except Exception as error:  # of a kind that may not get through a pipe
+            except Exception as error:  # its kind may not get through a pipe
                 reason = f"{type(error).__name__}: {error}"
                 raise RuntimeError(f"clip {i} cannot be read ({reason})") from error
         none = np.empty((0, *self.clips.frames.shape[1:]), np.uint8)
