@@ -502,7 +502,7 @@ def test_what_becomes_of_a_process_that_reads_is_one_error(index, tmp_path, monk
     clips = prepare(index, tmp_path)
     read = clips.frames.read
     clips.frames.read = lambda row: misbehave(how) if row == 5 else read(row)
-    monkeypatch.setattr("vidlib.data.clips.MOST_SECONDS", 0.1 if how == "hangs" else 60)
+    monkeypatch.setattr("vidlib.data.clips.MOST_SECONDS", 0.2 if how == "hangs" else 60)
     begun = time.monotonic()
     with pytest.raises(RuntimeError, match=WORDS[how]):
         for batch in stream_clips(clips, 2, workers=2):

@@ -3,10 +3,9 @@
 import functools
 import os
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ import torch
 from pebble import ProcessExpired
 
 from vidlib.data.index import DataWarning
-from vidlib.data.processes import process_pool
+from vidlib.data.processes import in_turn
 from vidlib.data.video import MOST_SECONDS, VideoError, read_clip
 
 
@@ -158,6 +157,22 @@ class Batch(NamedTuple):
     lost: list[str]
 
 
+def _read(clips: Clips, batch: list[int]) -> Found:
+    """Return the clips at these positions as arrays, which need no shared memory to travel."""
+    frames, positions, lost = [], [], []
+    for i in batch:
+        try:
+            frames.append(clips.frames[i])
+            positions.append(i)
+        except VideoError as error:
+            lost.append(str(error))
+        except Exception as error:  # its kind may not get through a pipe
+            reason = f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"clip {i} cannot be read ({reason})") from error
+    none = np.empty((0, *clips.frames.shape[1:]), np.uint8)
+    return np.stack(frames) if frames else none, positions, lost
+
+
 class Batches:
     """`Batch`es of clips, as `batch_loader` has them; each call of `iter` reads them anew."""
 
@@ -171,50 +186,36 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches in order; RuntimeError where one cannot be read, for any reason."""
-        found = self._read_ahead() if self.workers else map(self.read, self.batches)
+        here = (_read(self.clips, batch) for batch in self.batches)
+        found = self._read_ahead() if self.workers else here
         for frames, positions, lost in found:
             good = torch.tensor(positions, dtype=torch.long)
             outputs = torch.from_numpy(self.clips.outputs).long()[good]
             yield Batch(torch.from_numpy(frames), outputs, good, lost)
 
-    def read(self, batch: list[int]) -> Found:
-        """Return the clips at these positions as arrays, which need no shared memory to travel."""
-        frames, positions, lost = [], [], []
-        for i in batch:
-            try:
-                frames.append(self.clips.frames[i])
-                positions.append(i)
-            except VideoError as error:
-                lost.append(str(error))
-            except Exception as error:  # its kind may not get through a pipe
-                reason = f"{type(error).__name__}: {error}"
-                raise RuntimeError(f"clip {i} cannot be read ({reason})") from error
-        none = np.empty((0, *self.clips.frames.shape[1:]), np.uint8)
-        return np.stack(frames) if frames else none, positions, lost
-
     def _read_ahead(self) -> Iterator[Found]:
         """Yield what `read` returns for each batch, from other processes."""
-        ahead: deque[Any] = deque()
-        with process_pool(self.workers, initializer=_HERE.append, initargs=[self]) as pool:
+        limit = 2 * MOST_SECONDS * (1 + max(map(len, self.batches), default=0))
+        pool = {"timeout": limit, "initializer": _open, "initargs": [self.clips]}
+        ahead = 2 * self.workers
+        for _, future in in_turn(self.workers, _read_here, self.batches, ahead=ahead, **pool):
             try:
-                for k, batch in enumerate(self.batches):
-                    limit = 2 * MOST_SECONDS * (1 + len(batch))
-                    ahead.append(pool.schedule(_read_here, [k], timeout=limit))
-                    if len(ahead) > 2 * self.workers:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
+                yield future.result()
             except (ProcessExpired, TimeoutError) as error:
                 what = f"a process that reads clips ended ({error})"
                 remedy = "see that it has memory enough, or take smaller batches or fewer workers"
                 raise RuntimeError(f"{what}: {remedy}") from error
 
 
-_HERE: list[Batches] = []  # in a process that reads ahead: what it reads
+_HERE: list[Clips] = []  # in a process that reads ahead: what it reads
 
 
-def _read_here(k: int) -> Found:
-    return _HERE[-1].read(_HERE[-1].batches[k])
+def _open(clips: Clips) -> None:
+    _HERE.append(clips)
+
+
+def _read_here(batch: list[int]) -> Found:
+    return _read(_HERE[-1], batch)
 
 
 def batch_loader(

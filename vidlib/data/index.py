@@ -58,7 +58,7 @@ def missing(what: str, root: Path, remedy: str) -> FileNotFoundError:
     'no/such/folder lacks 00sequences.txt; no file is there. Get it.'
     """
     kinds: Counter[str] = Counter()
-    first = {}
+    first: dict[str, str] = {}
     for name, paths in files_under(root).items():
         for path in paths:
             folder = os.path.relpath(os.path.dirname(path), root)

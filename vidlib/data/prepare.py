@@ -14,11 +14,11 @@ import pandas as pd
 from pebble import ProcessExpired
 from tqdm import tqdm
 
-from vidlib.data.processes import process_pool
+from vidlib.data.processes import in_turn
 from vidlib.data.video import MOST_SECONDS, decode_sequences
 from vidlib.files import aside, sweep, sync, write_table
 
-JOBS = 4096  # given to the pool at a time: each takes some kilobytes in the parent
+AHEAD = 512  # files given to the processes: each takes some kilobytes here
 EVERY = 1.0  # seconds between notes of which clips are on the disk
 COLUMNS = ["row", "length", "reason"]
 
@@ -50,23 +50,19 @@ def _decode_file(
 def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
     """Yield the result of `work` for each job; jobs whose process ended are tried again, last."""
     odd = []
-    with process_pool(processes) as pool:
-        for at in range(0, len(jobs), JOBS):
-            results = pool.map(work, jobs[at : at + JOBS]).result()
-            for job in jobs[at : at + JOBS]:
-                try:
-                    yield next(results)
-                except ProcessExpired:
-                    odd.append(job)
+    for job, future in in_turn(processes, work, jobs, ahead=AHEAD):
+        try:
+            yield future.result()
+        except ProcessExpired:
+            odd.append(job)
     # Alone: the machine may have been short of memory or time.
-    for path, clips in odd:
-        with process_pool(1) as pool:
-            try:
-                yield pool.schedule(work, [(path, clips)]).result()
-            except ProcessExpired as error:
-                hangs = error.exitcode == -signal.SIGALRM
-                what = "hangs its decoder" if hangs else f"ends its decoder ({error.exitcode})"
-                yield [(row, 0, f"{path}: {what}; replace the file") for row, *_ in clips]
+    for (path, clips), future in in_turn(1, work, odd, ahead=0):
+        try:
+            yield future.result()
+        except ProcessExpired as error:
+            hangs = error.exitcode == -signal.SIGALRM
+            what = "hangs its decoder" if hangs else f"ends its decoder ({error.exitcode})"
+            yield [(row, 0, f"{path}: {what}; replace the file") for row, *_ in clips]
 
 
 def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:

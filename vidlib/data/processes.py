@@ -1,32 +1,39 @@
-"""Processes that work for this one: whatever becomes of one of them is an error here, never a wait.
+"""Work done by other processes: whatever becomes of one of them is an error here, never a wait.
 
 What they return comes through pipes, not through shared memory, of which containers have little.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
-from pebble import ProcessPool
+from pebble import ProcessFuture, ProcessPool
 
 
-@contextmanager
-def process_pool(count: int, **options) -> Iterator[ProcessPool]:
-    """Give a pool of processes, which end with the block; options: those of `pebble.ProcessPool`.
+def in_turn(
+    processes: int, work: Callable, jobs: Iterable, *, ahead: int, timeout=None, **options
+) -> Iterator[tuple]:
+    """Yield each job with its future, whose work is on its way or done, in the order of the jobs.
 
-    A task whose process is killed raises `pebble.ProcessExpired`. Raises RuntimeError where no
-    processes can be had.
+    ahead: how many later jobs are given to the processes meanwhile. timeout: of a job, in seconds.
+    options: those of `pebble.ProcessPool`. The result of a future raises `pebble.ProcessExpired` if
+    its process is killed. Raises RuntimeError where no processes can be had.
 
-    >>> with process_pool(1) as pool:
-    ...     pool.schedule(len, ["film"]).result()
-    4
+    >>> [future.result() for _, future in in_turn(2, len, ["a", "film"], ahead=4)]
+    [1, 4]
     """
     try:
-        pool = ProcessPool(count, **options)
+        pool = ProcessPool(processes, **options)
     except OSError as error:  # of a lock, which lies there
-        few = f"cannot start {count} processes ({error})"
+        few = f"cannot start {processes} processes ({error})"
         raise RuntimeError(f"{few}: see that /dev/shm can be written and has room") from error
+    given: deque[tuple[object, ProcessFuture]] = deque()
     try:
-        yield pool
+        for job in jobs:
+            given.append((job, pool.schedule(work, [job], timeout=timeout)))
+            if len(given) > ahead:
+                yield given.popleft()
+        while given:
+            yield given.popleft()
     finally:
         pool.stop()
         pool.join()
