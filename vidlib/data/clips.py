@@ -4,6 +4,7 @@ import functools
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -197,14 +198,14 @@ class Batches:
         """Yield what `read` returns for each batch, from other processes."""
         limit = 2 * MOST_SECONDS * (1 + max(map(len, self.batches), default=0))
         pool = {"timeout": limit, "initializer": _open, "initargs": [self.clips]}
-        ahead = 2 * self.workers
-        for _, future in in_turn(self.workers, _read_here, self.batches, ahead=ahead, **pool):
-            try:
-                yield future.result()
-            except (ProcessExpired, TimeoutError) as error:
-                what = f"a process that reads clips ended ({error})"
-                remedy = "see that it has memory enough, or take smaller batches or fewer workers"
-                raise RuntimeError(f"{what}: {remedy}") from error
+        found = in_turn(self.workers, _read_here, self.batches, ahead=2 * self.workers, **pool)
+        with closing(found):
+            for _, future in found:
+                try:
+                    yield future.result()
+                except (ProcessExpired, TimeoutError) as error:
+                    remedy = "see that memory suffices, or take smaller batches or fewer workers"
+                    raise RuntimeError(f"a process that reads ended ({error}): {remedy}") from error
 
 
 _HERE: list[Clips] = []  # in a process that reads ahead: what it reads

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,12 @@ def _decode_file(
 def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
     """Yield the result of `work` for each job; jobs whose process ended are tried again, last."""
     odd = []
-    for job, future in in_turn(processes, work, jobs, ahead=AHEAD):
-        try:
-            yield future.result()
-        except ProcessExpired:
-            odd.append(job)
+    with closing(in_turn(processes, work, jobs, ahead=AHEAD)) as results:
+        for job, future in results:
+            try:
+                yield future.result()
+            except ProcessExpired:
+                odd.append(job)
     # Alone: the machine may have been short of memory or time.
     for (path, clips), future in in_turn(1, work, odd, ahead=0):
         try:

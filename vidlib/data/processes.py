@@ -4,19 +4,20 @@ What they return comes through pipes, not through shared memory, of which contai
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 
 from pebble import ProcessFuture, ProcessPool
 
 
 def in_turn(
     processes: int, work: Callable, jobs: Iterable, *, ahead: int, timeout=None, **options
-) -> Iterator[tuple]:
+) -> Generator[tuple, None, None]:
     """Yield each job with its future, whose work is on its way or done, in the order of the jobs.
 
     ahead: how many later jobs are given to the processes meanwhile. timeout: of a job, in seconds.
     options: those of `pebble.ProcessPool`. The result of a future raises `pebble.ProcessExpired` if
-    its process is killed. Raises RuntimeError where no processes can be had.
+    its process is killed. The processes end with the generator: who may stop before its end, or
+    raise, closes it. Raises RuntimeError where no processes can be had.
 
     >>> [future.result() for _, future in in_turn(2, len, ["a", "film"], ahead=4)]
     [1, 4]
