@@ -10,7 +10,7 @@ VENV := .venv
 # What is started with .venv's Python, by whatever program, first sees to its home folder.
 export define SETTLED
 import pathlib, sysconfig
-home = str(pathlib.Path("vidlib/home.py").resolve())
+home = str(pathlib.Path(".ci/home.py").resolve())
 line = f"import runpy; runpy.run_path({home!a})['settle']()"
 pathlib.Path(sysconfig.get_path("purelib"), "vidlib_home.pth").write_text(line + "\n")
 endef

@@ -3,10 +3,6 @@
 import sys
 from importlib.abc import MetaPathFinder
 
-from vidlib import home
-
-home.settle()
-
 
 class _BeforeTorchvision(MetaPathFinder):
     """Runs `vidlib._torchvision` when torchvision is first imported, by whatever imports it.

@@ -156,11 +156,11 @@ def prepare_clips(
     note()
     known = pd.DataFrame(found, columns=COLUMNS).sort_values("row", ignore_index=True)
     index = index.reset_index(drop=True).join(known)
-    bad = index["reason"] != ""
-    for split, all_bad in bad.groupby(index["split"]).all().items():
-        if all_bad:
-            first = index.loc[index["split"] == split, "reason"].iloc[0]
+    for split, reasons in index.groupby("split")["reason"]:
+        if reasons.all():
+            first = reasons.iloc[0]
             raise ValueError(f"no clip of the {split} split can be decoded, first: {first}")
+    bad = index["reason"] != ""
     if bad.any():
         first = index.loc[bad, "reason"].iloc[0]
         print(f"{bad.sum()} of {len(index)} clips are left out, first: {first}", flush=True)

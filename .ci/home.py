@@ -1,7 +1,8 @@
 """A home folder for all programs, also where the user's own cannot be written or there is none.
 
 Kernels, Snakemake, Matplotlib, PyTorch, pip and others keep files in the home folder, and some end
-where they cannot. Then they get a folder of this project.
+where they cannot. Then they get .home in this project. `make` writes a line into .venv, by which
+its Python runs this first, whatever program starts it.
 """
 
 import getpass
@@ -23,13 +24,8 @@ def _can_write(folder: Path) -> bool:
 def settle() -> None:
     """Let HOME be a folder that can be written, and the user have a name.
 
-    The folder is .home in the project or, where that is installed, one for temporary files. Where
-    the user's home will do, nothing changes. Folders named by XDG_... that cannot be written are
-    forgotten.
-
-    >>> settle()
-    >>> os.access(os.environ["HOME"], os.W_OK)
-    True
+    Where the user's home will do, nothing changes. Folders named by XDG_... that cannot be written
+    are forgotten. Where the project cannot be written either, it is a folder for temporary files.
     """
     try:
         name = getpass.getuser()
@@ -38,7 +34,7 @@ def settle() -> None:
     home = Path(os.environ.get("HOME") or os.path.expanduser("~"))
     if not home.is_dir() or not all(_can_write(home / used) for used in USED):
         home = PROJECT / ".home"
-        if not (PROJECT / "pyproject.toml").is_file() or not _can_write(home):
+        if not _can_write(home):
             from tempfile import gettempdir  # here, as it would slow every start of Python
 
             home = Path(gettempdir(), f"vidlib-home-{name}")
