@@ -199,9 +199,9 @@ def test_layouts_in_circulation_are_read(mini, tmp_path, layout):
         path.symlink_to(video)
     (tmp_path / "labels").mkdir(exist_ok=True)
     (tmp_path / "labels/test-answers.csv").write_text("1;Moving something up")
-    for resource in ("__MACOSX", "."):  # what a Mac leaves behind
-        (tmp_path / resource).mkdir(exist_ok=True)
-        (tmp_path / resource / "._1.webm").touch()
+    for path in ("__MACOSX/100.webm", ".trash/101.webm", "._102.webm"):  # what a Mac leaves behind
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         index = read_something(tmp_path, strict=True)

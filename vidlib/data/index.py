@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
@@ -35,14 +35,13 @@ def files_under(root: Path, suffixes: tuple[str, ...] = ("",)) -> dict[str, list
     """
     places, seen = [], set()
     for folder, inner, names in os.walk(root, followlinks=True):
-        depth = len(Path(folder).relative_to(root).parts)
-        if depth == DEEPEST or os.path.realpath(folder) in seen:
+        depth, real = len(Path(folder).relative_to(root).parts), os.path.realpath(folder)
+        if depth > DEEPEST or real in seen:
             inner.clear()
-        elif depth:
-            inner[:] = [name for name in inner if not name.startswith((".", "__MACOSX"))]
-        if (real := os.path.realpath(folder)) not in seen:
-            places.append((depth, folder, sorted(names)))
-            seen.add(real)
+            continue
+        seen.add(real)
+        places.append((depth, folder, sorted(names)))
+        inner[:] = [name for name in inner if not name.startswith((".", "__MACOSX"))]
     found = defaultdict(list)
     for _, folder, names in sorted(places):
         for name in names:
@@ -57,15 +56,13 @@ def missing(what: str, root: Path, remedy: str) -> FileNotFoundError:
     >>> str(missing("00sequences.txt", Path("no/such/folder"), "Get it"))
     'no/such/folder lacks 00sequences.txt; no file is there. Get it.'
     """
-    kinds: Counter[str] = Counter()
-    first: dict[str, str] = {}
+    kinds = defaultdict(list)
     for name, paths in files_under(root).items():
         for path in paths:
             folder = os.path.relpath(os.path.dirname(path), root)
-            kind = f"{os.path.splitext(name)[1] or 'other'} files in {folder}"
-            kinds[kind] += 1
-            first.setdefault(kind, name)
-    named = [f"{count} {kind} ({first[kind]})" for kind, count in kinds.most_common(6)]
+            kinds[f"{os.path.splitext(name)[1] or 'other'} files in {folder}"].append(name)
+    most = sorted(kinds.items(), key=lambda kind: -len(kind[1]))[:6]
+    named = [f"{len(names)} {kind} ({names[0]})" for kind, names in most]
     there = f"there are {', '.join(named)}" if named else "no file is there"
     return FileNotFoundError(f"{root} lacks {what}; {there}. {remedy}.")
 
