@@ -5,7 +5,7 @@ import errno
 import faulthandler
 import io
 import itertools
-import multiprocessing
+import multiprocessing.synchronize
 import os
 import random
 import shutil
@@ -31,7 +31,6 @@ from vidlib.data import (
     VideoError,
     load_clips,
     prepare_clips,
-    processes,
     read_clip,
     read_something,
     stream_clips,
@@ -540,10 +539,10 @@ def test_no_shared_memory_at_all_is_one_error(monkeypatch):
     def refuse(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(processes, "ProcessPool", refuse)
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", refuse)
     index = pd.DataFrame({"label": [1], "label_name": ["x"]})
     frames = Frames(np.zeros((1, 2, 8, 8, 3), np.uint8).__getitem__, np.arange(1), (2, 8, 8, 3))
-    with pytest.raises(RuntimeError, match=r"cannot start 2 processes .*space.*see that /dev/shm"):
+    with pytest.raises(RuntimeError, match=r"cannot start processes .*space.*see that /dev/shm"):
         list(stream_clips(Clips(index, frames, [1]), 1, workers=2))
 
 

@@ -1,12 +1,15 @@
 """Clips for networks: from a memory-mapped array, or decoded from their files when used."""
 
 import functools
+import math
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -142,7 +145,7 @@ def _read_row(places: dict[int, tuple], frames: int, size: tuple[int, int], row:
     return read_clip(path, frames, size, start, stop)
 
 
-Found = tuple[np.ndarray, list[int], list[str]]  # frames, positions, lost
+Found = tuple[list[int], list[str]]  # positions of the clips that were read; why others were not
 
 
 class Batch(NamedTuple):
@@ -158,20 +161,20 @@ class Batch(NamedTuple):
     lost: list[str]
 
 
-def _read(clips: Clips, batch: list[int]) -> Found:
-    """Return the clips at these positions as arrays, which need no shared memory to travel."""
-    frames, positions, lost = [], [], []
+def _read(clips: Clips, batch: list[int], frames: np.ndarray) -> Found:
+    """Fill an array, (B, T, H, W, 3), with the clips at these positions that can be read."""
+    positions: list[int] = []
+    lost = []
     for i in batch:
         try:
-            frames.append(clips.frames[i])
+            frames[len(positions)] = clips.frames[i]
             positions.append(i)
         except VideoError as error:
             lost.append(str(error))
         except Exception as error:  # its kind may not get through a pipe
             reason = f"{type(error).__name__}: {error}"
             raise RuntimeError(f"clip {i} cannot be read ({reason})") from error
-    none = np.empty((0, *clips.frames.shape[1:]), np.uint8)
-    return np.stack(frames) if frames else none, positions, lost
+    return positions, lost
 
 
 class Batches:
@@ -187,36 +190,49 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches in order; RuntimeError where one cannot be read, for any reason."""
-        here = (_read(self.clips, batch) for batch in self.batches)
-        found = self._read_ahead() if self.workers else here
-        for frames, positions, lost in found:
+        ahead = self.workers and hasattr(os, "fork")
+        for frames, (positions, lost) in self._read_ahead() if ahead else self._read_now():
             good = torch.tensor(positions, dtype=torch.long)
             outputs = torch.from_numpy(self.clips.outputs).long()[good]
-            yield Batch(torch.from_numpy(frames), outputs, good, lost)
+            yield Batch(torch.from_numpy(frames[: len(positions)]), outputs, good, lost)
 
-    def _read_ahead(self) -> Iterator[Found]:
-        """Yield what `read` returns for each batch, from other processes."""
-        limit = 2 * MOST_SECONDS * (1 + max(map(len, self.batches), default=0))
-        pool = {"timeout": limit, "initializer": _open, "initargs": [self.clips]}
-        found = in_turn(self.workers, _read_here, self.batches, ahead=2 * self.workers, **pool)
+    def _read_now(self) -> Iterator[tuple[np.ndarray, Found]]:
+        """Yield the frames of each batch and what was found."""
+        for batch in self.batches:
+            frames = np.empty((len(batch), *self.clips.frames.shape[1:]), np.uint8)
+            yield frames, _read(self.clips, batch, frames)
+
+    def _read_ahead(self) -> Iterator[tuple[np.ndarray, Found]]:
+        """Yield the same from other processes."""
+        ahead, most = 2 * self.workers, max(map(len, self.batches), default=0)
+        # Memory that forked processes share; not /dev/shm, which is small in containers.
+        shape = (ahead + 1, most, *self.clips.frames.shape[1:])
+        slots = np.frombuffer(mmap.mmap(-1, math.prod(shape) or 1), np.uint8)
+        slots = slots[: math.prod(shape)].reshape(shape)
+        jobs = ((k % len(slots), batch) for k, batch in enumerate(self.batches))
+        pool = {"context": get_context("fork"), "timeout": 2 * MOST_SECONDS * (1 + most)}
+        pool |= {"initializer": _open, "initargs": [self.clips, slots]}
+        found = in_turn(self.workers, _read_there, jobs, ahead=ahead, **pool)
         with closing(found):
-            for _, future in found:
+            for (slot, _), future in found:
                 try:
-                    yield future.result()
+                    here = future.result()
                 except (ProcessExpired, TimeoutError) as error:
                     remedy = "see that memory suffices, or take smaller batches or fewer workers"
                     raise RuntimeError(f"a process that reads ended ({error}): {remedy}") from error
+                yield slots[slot].copy(), here
 
 
-_HERE: list[Clips] = []  # in a process that reads ahead: what it reads
+_SHARED: dict[str, Any] = {}  # in a process that reads ahead: the clips, and where they go
 
 
-def _open(clips: Clips) -> None:
-    _HERE.append(clips)
+def _open(clips: Clips, slots: np.ndarray) -> None:
+    _SHARED.update(clips=clips, slots=slots)
 
 
-def _read_here(batch: list[int]) -> Found:
-    return _read(_HERE[-1], batch)
+def _read_there(job: tuple[int, list[int]]) -> Found:
+    slot, batch = job
+    return _read(_SHARED["clips"], batch, _SHARED["slots"][slot])
 
 
 def batch_loader(

@@ -22,15 +22,15 @@ def in_turn(
     >>> [future.result() for _, future in in_turn(2, len, ["a", "film"], ahead=4)]
     [1, 4]
     """
-    try:
-        pool = ProcessPool(processes, **options)
-    except OSError as error:  # of a lock, which lies there
-        few = f"cannot start {processes} processes ({error})"
-        raise RuntimeError(f"{few}: see that /dev/shm can be written and has room") from error
+    pool = ProcessPool(processes, **options)
     given: deque[tuple[object, ProcessFuture]] = deque()
     try:
         for job in jobs:
-            given.append((job, pool.schedule(work, [job], timeout=timeout)))
+            try:
+                given.append((job, pool.schedule(work, [job], timeout=timeout)))
+            except OSError as error:  # of a lock, which lies there
+                remedy = "see that /dev/shm has room and can be written"
+                raise RuntimeError(f"cannot start processes ({error}): {remedy}") from error
             if len(given) > ahead:
                 yield given.popleft()
         while given:
