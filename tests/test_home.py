@@ -120,7 +120,8 @@ def test_caches_have_a_place_whatever_starts_python(tmp_path, where):
     site.mkdir()
     script = script.replace('sysconfig.get_path("purelib")', repr(str(site)))
     subprocess.run([sys.executable, "-c", script], cwd=project, check=True)
-    start = f"import site; site.addsitedir({str(site)!r})\n"
+    # HOME once more, as this environment may have such a line itself.
+    start = f"import os, site; os.environ['HOME'] = {where!r}; site.addsitedir({str(site)!r})\n"
     dropped = ("HOME", "MPLCONFIGDIR", "VIDLIB_CACHE", *NAMES)
     bare = {k: v for k, v in os.environ.items() if k not in dropped and k[:4] != "XDG_"}
     bare |= {"TMPDIR": str(tmp_path), "HOME": where}
