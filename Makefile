@@ -3,10 +3,17 @@
 PROFILE ?= quick
 DATASET ?= something-mini
 SEEDS ?= 10
-# The first of these that is new enough makes the virtual environment.
-PYTHON ?= python3.11 python3
+# The first of these that fits makes the virtual environment.
+PYTHON ?= python3.11 python3.12 python3.13 python3
 
 VENV := .venv
+# What is started with .venv's Python, by whatever program, first sees to its home folder.
+export define SETTLED
+import pathlib, sysconfig
+home = str(pathlib.Path(".ci/home.py").resolve())
+line = f"import runpy; runpy.run_path({home!a})['settle']()"
+pathlib.Path(sysconfig.get_path("purelib"), "vidlib_home.pth").write_text(line + "\n")
+endef
 PY := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
@@ -30,11 +37,11 @@ extended: $(VENV)/book.stamp ## run many training seeds, hours, resumable; table
 
 # Two at a time, each with whole files; those that wait for the book at smoke come last.
 test: $(VENV)/dev.stamp ## run the tests, in a real browser too; say what of vidlib they reach
-	@.ci/chromium
+	@bash .ci/chromium
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov
 
 soak: $(VENV)/dev.stamp ## run the long tests
-	@.ci/chromium
+	@bash .ci/chromium
 	@$(PY) -m pytest -m soak
 
 lab: $(VENV)/book.stamp ## open the notebooks in JupyterLab
@@ -58,24 +65,28 @@ clean: ## remove what was rendered, run and built
 	rm -rf runs _build .snakemake data/*-mini
 
 distclean: clean ## remove the virtual environment and caches as well
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .home
 
 # pip is the last thing that goes into a new environment, so it stands for all of it.
 $(VENV)/bin/pip:
 	@for p in $(PYTHON); do \
-	    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || continue; \
 	    $$p -c 'import ensurepip, venv' 2>/dev/null || { \
 	        echo "$$p cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)." >&2; \
 	        exit 1; }; \
 	    echo "Making $(VENV) with $$($$p --version)"; exec $$p -m venv $(VENV); \
 	done; \
-	echo "Python 3.11 or newer is needed; tried: $(PYTHON). Another: make PYTHON=/path/to/python" >&2; \
+	found=$$(for p in $(PYTHON); do $$p --version 2>/dev/null; done | sort -u | paste -sd, -); \
+	echo "Python 3.11, 3.12 or 3.13 is needed, for which all libraries are ready-made; tried $(PYTHON)," \
+	    "found $${found:-none}. Get one (apt install python3.13, uv python install 3.13, conda create" \
+	    "-p py python=3.13) and name it: make PYTHON=/path/to/python3.13" >&2; \
 	exit 1
 
 $(VENV)/book.stamp: requirements.txt pyproject.toml | $(VENV)/bin/pip
 	@echo "Installing requirements.txt into $(VENV) (the first time: some minutes, 2.5 GB)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -c "$$SETTLED"
 	@touch $@
 
 # Chapter 8 asks this network about real footage; the book can be built without it.

@@ -30,7 +30,7 @@ clstm = CLSTM(16, size=(56, 56), hidden=16, stride=(2, 1, 1)).eval()
 def there_and_back(network):
     def run():
         x = clips.clone().requires_grad_()
-        with held_fixed(network):
+        with held_fixed(network, gradients=True):
             return torch.autograd.grad(network(x).gather(1, targets[:, None]).sum(), x)
 
     return run

@@ -64,7 +64,7 @@ def share_of_throughput(network, clips, steps: int = 10) -> None:
     moving = clips.clone().requires_grad_()
 
     def passes():
-        with held_fixed(network):
+        with held_fixed(network, gradients=True):
             for _ in range(steps):
                 torch.autograd.grad(network(moving).sum(), moving)
 

@@ -432,10 +432,9 @@ WRITES |= {"savez_compressed", "save_file", "open_memmap", "write_webm", "write_
 WRITES |= {"os.replace", "os.renames", "np.save", "torch.save", "shutil.move", "shutil.copy"}
 WRITES |= {"shutil.copyfile", "shutil.copytree", "json.dump", "pickle.dump"}
 ALLOWED = {
-    ("data/video.py", "_encode"): "is given the path of a part",
+    ("data/encoding.py", "_encode"): "is given the path of a part",
     ("rendered/cues.py", "redraw"): "a clip to be read again, in a temporary folder",
-    ("data/prepare.py", "_decode_file"): "fills the array by rows; what counts, the log tells",
-    ("data/prepare.py", "write"): "adds to the log, of which half a line is nothing",
+    ("data/prepare.py", "_decode_file"): "fills the array by rows; what counts, a table tells",
     ("models/kinetics.py", "download_kinetics_i3d"): "pip's list, in a temporary folder",
 }
 

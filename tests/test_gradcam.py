@@ -635,7 +635,7 @@ class Branches(nn.Module):
         super().__init__()
         self.unused, self.twice = nn.Conv3d(1, 1, 1), nn.Conv3d(1, 1, 1)
         self.dropped, self.listed = nn.Conv3d(1, 1, 1), nn.Conv3d(1, 1, 1)
-        self.listed.register_forward_hook(lambda _m, _i, output: [output])
+        self.listed.register_forward_hook(lambda _m, _i, output: str(output))
         self.merged, self.head = nn.Conv2d(1, 1, 1), nn.Linear(8, 2)
 
     def forward(self, clips):
@@ -650,7 +650,7 @@ class Branches(nn.Module):
     [
         ("unused", "layer was not called in the forward pass"),
         ("dropped", "logits do not depend on what layer returned: pass a layer on the way"),
-        ("listed", "layer returned a list: pass one that returns a tensor or a tuple"),
+        ("listed", "returned no tensor, alone or in a tuple"),
         ("twice", r"returned \(1, 1, 2, 2, 2\) in 2 call\(s\) for 1 clips"),
         ("merged", r"returned \(2, 1, 2, 2\) in 1 call\(s\) for 1 clips"),
         ("head", r"\(B, K, T, H, W\) once or \(B, K, H, W\) per step, or give reshape="),

@@ -129,7 +129,7 @@ def test_search_equals_brute_force(perturbation):
 def test_search_scores_windows_that_perturb_alike_once():
     net = Transition(5)
     search_masks(net, ramp(), micro_batch=1)
-    assert net.calls == 1 + 28 + 1  # the clip; the windows within frames 1 to 7; the identity
+    assert net.calls == 2 + 28 + 1  # the clip, twice; windows within frames 1 to 7; the identity
 
 
 # ---------------------------------------------------------------- the start window

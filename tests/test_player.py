@@ -145,7 +145,6 @@ CLIP = coded(0)
             {},
             r"mask of row 'r' .*outside \[0, 1\]",
         ),
-        ([Row("r", {"c": CLIP})], {"frame_numbers": [1]}, "frame_numbers has 1 entries: .*16"),
         ([Row("r", {"c": CLIP})], {"fps": 0}, "fps is 0"),
         ([Row("r", {"c": CLIP})], {"caption": " "}, "caption is empty"),
     ],

@@ -1,9 +1,11 @@
 """Prepared and streamed clips: the same frames, whatever is killed, broken or mended in between."""
 
 import contextlib
+import errno
 import faulthandler
 import io
 import itertools
+import multiprocessing.synchronize
 import os
 import random
 import shutil
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +25,9 @@ from disk import Disk, lay_out, tree
 from videos import encode, numbered
 
 from vidlib.data import (
+    Clips,
     DataWarning,
+    Frames,
     VideoError,
     load_clips,
     prepare_clips,
@@ -32,7 +37,7 @@ from vidlib.data import (
     to_network,
 )
 from vidlib.data import prepare as module
-from vidlib.files import sync
+from vidlib.files import sync, write_table
 from vidlib.rendered.something.scripts import CLASSES
 
 
@@ -199,8 +204,13 @@ prepare_clips(index, sys.argv[2], frames=4, size=(16, 16), processes=2, cache=sy
 """
 
 
-def told(log):
-    return log.read_bytes().count(b"\n") if log.is_file() else 0
+def noted(folder):
+    """The rows that are noted as done."""
+    try:
+        notes = io.BytesIO((Path(folder) / "decoding.parquet").read_bytes())
+    except FileNotFoundError:
+        return []
+    return sorted(pd.read_parquet(notes)["row"])
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -212,8 +222,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(index, tmp_path, cache
     index.loc[[3, 100], "path"] = str(bad)
     index.to_pickle(tmp_path / "index.pickle")
     prepare(index, tmp_path / "whole", cache=cache)
-    log = tmp_path / "killed/decoding.txt"
-    arguments = [str(tmp_path / "index.pickle"), str(log.parent), str(int(cache))]
+    folder = tmp_path / "killed"
+    arguments = [str(tmp_path / "index.pickle"), str(folder), str(int(cache))]
     chance = random.Random(0)
     killed = []  # clips told of when each process was killed
     ended = False
@@ -226,12 +236,12 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(index, tmp_path, cache
             cwd=ROOT,
         )
         assert process.stdout.readline() == b"ready\n"
-        while process.poll() is None and told(log) < goal:
+        while process.poll() is None and len(noted(folder)) < goal:
             time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.02))
         ended = process.poll() == 0
         if not ended:
-            killed.append(told(log))
+            killed.append(len(noted(folder)))
             process.kill()
             process.wait()
     assert len(set(killed)) > 1
@@ -246,26 +256,21 @@ def killed_after(decode_files, count):
     return killed
 
 
-def test_half_a_line_in_the_log_does_not_count(index, tmp_path, monkeypatch):
-    """Killed while it wrote that row 20 has 95 frames: "20", "20 9" and all before a line's end."""
-    whole = prepare(index, tmp_path / "whole")
-    with pytest.raises(ValueError, match="no clip of the train split"):
-        prepare(index.assign(path="gone.webm"), tmp_path / "killed")
-    log = tmp_path / "killed/decoding.txt"
-    header = log.read_text().splitlines()[0]
-    array = np.load(tmp_path / "killed/frames.npy", mmap_mode="r+")
-    array[:20], array[20] = np.asarray(whole.frames)[:20], 99
-    array.flush()
-    done = "".join(f"{row}\t{whole.index['length'][row]}\n" for row in range(20))
-    for torn in ("20", "20\t9", "20\t95"):
-        log.write_text(f"{header}\n{done}{torn}")
-        assert len(module._read_log(log, header)) == 20
-    # Killed again, after the next clips: what they add does not grow together with the torn line.
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_decode_files", killed_after(module._decode_files, 5))
-        with pytest.raises(KeyboardInterrupt):
-            prepare(index, tmp_path / "killed")
-    assert sorted(module._read_log(log, header)) == list(range(25))
+def test_killed_twice_and_with_a_file_mended_between_it_goes_on(index, tmp_path, monkeypatch):
+    """What was bad is tried again, what was good is not; no note takes the place of another."""
+    prepare(index, tmp_path / "whole")
+    monkeypatch.setattr(module, "EVERY", 0)
+    path, away = Path(index["path"][2]), tmp_path / "away.webm"
+    shutil.copy(path, tmp_path / "copy.webm")
+    index.loc[2, "path"] = str(tmp_path / "copy.webm")
+    (tmp_path / "copy.webm").rename(away)
+    for count, good in ((6, [0, 1, 3, 4, 5]), (9, [0, 1, *range(3, 13)])):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(module, "_decode_files", killed_after(module._decode_files, count))
+            prepare(index, tmp_path / "killed", processes=1)
+        assert len(noted(tmp_path / "killed")) >= len(good) - 1
+        assert 2 not in noted(tmp_path / "killed")
+    away.rename(tmp_path / "copy.webm")
     prepare(index, tmp_path / "killed")
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
@@ -282,20 +287,21 @@ def frames_of(content):
 
 
 def honest(whole, others):
-    """What every disk has to fulfil: the log tells only of frames that are there.
+    """What every disk has to fulfil: notes tell only of frames that are there.
 
-    whole: the frames. others: a log of other clips, and their frames.
+    whole: the frames. others: what tells notes of other clips, and their frames.
     """
 
     def check(disk):
         for content in disk.after_power_cut():
-            header, *lines = content.get("decoding.txt", b"").decode().split("\n")
-            rows = [int(line.split("\t")[0]) for line in lines[:-1]]
-            if rows:
-                frames = frames_of(content.get("frames.npy", b""))
-                assert len(frames), "rows are told of, and there is no array"
-                expected = others[1] if others[0].startswith(header) else whole
-                assert np.array_equal(frames[rows], expected[rows]), "rows are told of and lost"
+            if "decoding.parquet" in content:
+                notes = pd.read_parquet(io.BytesIO(content["decoding.parquet"]))
+                rows = notes["row"].tolist()
+                if rows:
+                    frames = frames_of(content.get("frames.npy", b""))
+                    assert len(frames), "rows are told of, and there is no array"
+                    expected = others[1] if others[0] == notes.attrs["task"] else whole
+                    assert np.array_equal(frames[rows], expected[rows]), "rows are told of and lost"
             if "index.parquet" in content:
                 assert np.array_equal(frames_of(content["frames.npy"]), whole)
 
@@ -310,11 +316,12 @@ def few(index, tmp_path):
     others = few.assign(path=few["path"][::-1].tolist(), clip_id=few["clip_id"][::-1].tolist())
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(module, "_decode_files", killed_after(module._decode_files, 9))
+        patch.setattr(module, "EVERY", 0)
         prepare(others, tmp_path / "cut", frames=5)
-    log = (tmp_path / "cut/decoding.txt").read_text()
-    assert log.count("\n") == 10
+    task = pd.read_parquet(tmp_path / "cut/decoding.parquet").attrs["task"]
+    assert len(noted(tmp_path / "cut")) == 9
     whole, half = (np.load(tmp_path / name / "frames.npy") for name in ("whole", "cut"))
-    return few, honest(whole, (log, half)), files(tmp_path / "whole")
+    return few, honest(whole, (task, half)), files(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("every", [0, 0.01])
@@ -332,7 +339,8 @@ def test_after_a_power_cut_it_goes_on_and_ends_with_the_same_bytes(
     with Disk(tmp_path / "cut", monkeypatch, watch=note) as disk:
         prepare_clips(index, tmp_path / "cut", frames=5, size=(16, 16), processes=2)
         for content in disk.after_power_cut():
-            content.pop("decoding.txt", None)  # it may come back: the next call ends at once
+            # Notes may come back: the next call ends at once.
+            content.pop("decoding.parquet", None)
             assert content == tree(tmp_path / "whole")
     assert files(tmp_path / "cut") == whole
     for number, content in enumerate(chance.sample(found, 6)):
@@ -366,11 +374,12 @@ def test_what_is_told_survives_a_power_cut(few, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "cut")
     (tmp_path / "cut").mkdir()
     monkeypatch.setattr(module, "_decode_files", killed_after(module._decode_files, 5))
+    monkeypatch.setattr(module, "EVERY", 0)
     with Disk(tmp_path / "cut", monkeypatch) as disk:
         with pytest.raises(KeyboardInterrupt):
             prepare_clips(index, tmp_path / "cut", frames=5, size=(16, 16), processes=2)
         for content in disk.after_power_cut():
-            assert content["decoding.txt"].count(b"\n") == 6
+            assert len(pd.read_parquet(io.BytesIO(content["decoding.parquet"]))) == 5
 
 
 def syncs_nothing(patch):
@@ -378,13 +387,14 @@ def syncs_nothing(patch):
 
 
 def tells_first(patch):
-    def add(log, line):
-        with log.path.open("a", encoding="utf-8") as file:
-            file.write(line)
-        sync(log.path)
-        sync(log.array)
+    calls = []
+    patch.setattr(module, "sync", calls.append)
 
-    patch.setattr(module._Log, "add", add)
+    def write(path, table):
+        write_table(path, table)
+        sync(path.parent / "frames.npy")
+
+    patch.setattr(module, "write_table", write)
 
 
 @pytest.mark.parametrize("careless", [syncs_nothing, tells_first], ids=lambda f: f.__name__)
@@ -397,12 +407,6 @@ def test_the_model_catches_who_tells_too_early(few, tmp_path, monkeypatch, carel
         Disk(tmp_path / "cut", monkeypatch, watch=check),
     ):
         prepare_clips(index, tmp_path / "cut", frames=5, size=(16, 16), processes=2)
-
-
-def test_what_a_power_cut_made_of_the_logs_end_does_not_count(tmp_path):
-    log = tmp_path / "decoding.txt"
-    log.write_bytes(b"x\n0\t9\n1\t10\n\0\0\0\0\n\0\0\x002\t9\n\xff3\t9\n4\t\n5")
-    assert module._read_log(log, "x") == {0: 9, 1: 10}
 
 
 # --- streamed
@@ -451,6 +455,102 @@ def test_clips_that_break_while_streaming_are_lost_not_fatal(mini, tmp_path, wor
     assert seen == [i for i in range(48) if i not in (4, 5, 6, 7, 20)]
     (short,) = [batch for batch in batches if len(batch.frames) < 4]
     assert short.positions.tolist() == [21, 22, 23] and "no such video" in short.lost[0]
+
+
+class Odd(Exception):
+    """Cannot be made again from its message alone, as pipes do."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+
+
+def misbehave(how):
+    """What a process that reads a clip does wrong."""
+    if how == "raises":
+        raise OSError("the disk fails")
+    if how == "raises what cannot travel":
+        raise type("Local", (Exception,), {})("of its own kind")
+    if how == "raises what cannot come back":
+        raise Odd("once", "twice")
+    if how == "is out of memory":
+        raise MemoryError
+    if how == "ends":
+        os._exit(1)
+    if how == "is killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "crashes":
+        faulthandler.disable()
+        os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(600)
+
+
+WORDS = {
+    "raises": r"clip 5 cannot be read \(OSError: the disk fails\)",
+    "raises what cannot travel": r"clip 5 cannot be read \(Local: of its own kind\)",
+    "raises what cannot come back": r"clip 5 cannot be read \(Odd: once\)",
+    "is out of memory": r"clip 5 cannot be read \(MemoryError",
+    "ends": r"a process that reads ended .*memory",
+    "is killed": r"a process that reads ended .*memory",
+    "crashes": r"a process that reads ended .*memory",
+    "hangs": r"a process that reads ended .*memory",
+}
+
+
+@pytest.mark.parametrize("how", WORDS)
+def test_what_becomes_of_a_process_that_reads_is_one_error(index, tmp_path, monkeypatch, how):
+    clips = prepare(index, tmp_path)
+    read = clips.frames.read
+    clips.frames.read = lambda row: misbehave(how) if row == 5 else read(row)
+    monkeypatch.setattr("vidlib.data.clips.MOST_SECONDS", 0.2 if how == "hangs" else 60)
+    begun = time.monotonic()
+    with pytest.raises(RuntimeError, match=WORDS[how]) as error:
+        for batch in stream_clips(clips, 2, workers=2):
+            assert batch.positions.tolist() in ([0, 1], [2, 3])
+    assert time.monotonic() - begun < 10
+    assert not multiprocessing.active_children() and error.traceback
+
+
+SMALL = """
+import sys
+import numpy as np, pandas as pd
+from vidlib.data import Clips, Frames, stream_clips
+frames = np.random.default_rng(0).integers(0, 256, (24, 16, 112, 112, 3), np.uint8)
+index = pd.DataFrame({"label": [1] * 24, "label_name": ["x"] * 24})
+clips = Clips(index, Frames(frames.__getitem__, np.arange(24), frames.shape[1:]), [1])
+found = [batch.frames.numpy() for batch in stream_clips(clips, 8, workers=2)]
+assert np.array_equal(np.concatenate(found), frames)
+print("all", len(found))
+"""
+
+
+@pytest.mark.parametrize("size", ["64m", "1m", "8k"])
+def test_little_shared_memory_is_enough(size):
+    """As containers have it; a batch of these has 4.8 MB."""
+    own = ["unshare", "-m", "bash", "-c"]
+    mount = f"mount -t tmpfs -o size={size} none /dev/shm"
+    if not shutil.which("unshare") or subprocess.run([*own, mount], capture_output=True).returncode:
+        pytest.skip("this user may not mount a small /dev/shm")
+    command = [*own, f'{mount} && exec "$0" -c "$1"', sys.executable, SMALL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout == "all 3\n", done.stderr
+
+
+def test_no_shared_memory_at_all_is_one_error(monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", refuse)
+    index = pd.DataFrame({"label": [1], "label_name": ["x"]})
+    frames = Frames(np.zeros((1, 2, 8, 8, 3), np.uint8).__getitem__, np.arange(1), (2, 8, 8, 3))
+    with pytest.raises(RuntimeError, match=r"cannot start processes .*space.*see that /dev/shm"):
+        list(stream_clips(Clips(index, frames, [1]), 1, workers=2))
+
+
+def test_who_stops_reading_leaves_no_process_behind(index, tmp_path):
+    clips = prepare(index, tmp_path)
+    for _ in stream_clips(clips, 2, workers=2):
+        break
+    assert not multiprocessing.active_children()
 
 
 def test_streaming_takes_nothing_from_the_random_numbers(index, tmp_path):

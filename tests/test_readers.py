@@ -1,9 +1,11 @@
 """The originals' layouts: what is read of them, and what is said of everything amiss."""
 
 import json
+import os
 import re
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,7 +85,14 @@ def test_the_test_split_has_no_labels(something):
 def test_an_absent_set_says_how_to_get_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         read_something(tmp_path)
-    for words in ("labels.json", "train.json", "validation.json", "20bn", "licensed", "ask for it"):
+    for words in (
+        "labels.json",
+        "train.json",
+        "validation.json",
+        ".webm",
+        "licensed",
+        "ask for it",
+    ):
         assert words in str(error.value)
 
 
@@ -92,7 +101,7 @@ def test_one_absent_list_is_no_reason_to_stop(something):
     index, kinds, words = warned(read_something, something)
     assert set(index["split"]) == {"validation"}
     assert kinds == {"absent list": 1, "videos that no list names": 32}
-    assert "1 absent list (first: something-something-v2-train.json)" in words
+    assert "1 absent list (first: train.json)" in words
 
 
 @pytest.mark.parametrize("content", ["[{", "\xff\xfe", "{}", "[" * 100_000])
@@ -134,7 +143,7 @@ def test_everything_amiss_is_in_one_summary(something):
     index, kinds, words = warned(read_something, something)
     assert kinds == {
         "entries without a template": 1,
-        "entries whose template something-something-v2-labels.json does not list": 1,
+        "entries whose template labels.json does not list": 1,
         "entries without an id": 2,
         "listed videos absent": 2,
         "ids listed twice": 2,
@@ -144,7 +153,7 @@ def test_everything_amiss_is_in_one_summary(something):
     assert sorted(index["clip_id"]) == sorted({*before["clip_id"]} - {*first[:6]})
     assert index["text"].iloc[:2].tolist() == ["? half a character", "7"]
     index.to_parquet(something / "index.parquet")  # whatever the texts are
-    assert f"2 listed videos absent (first: {videos / first[4]}.webm)" in words
+    assert f"2 listed videos absent (first: {first[4]} of something-something-v2-train" in words
     assert f"2 ids listed twice (first: {first[6]} in something-something-v2-train.json)" in words
     assert words.startswith(f"{something}: ") and "ask for it" in words
     with pytest.raises(DataError, match="2 listed videos absent"):
@@ -159,13 +168,109 @@ def test_an_id_in_two_lists_stays_in_the_first(something):
     assert index[index["clip_id"] == twice["id"]]["split"].tolist() == ["train"]
 
 
-def test_no_video_at_all_is_fatal(something):
-    for path in (something / "20bn-something-something-v2").iterdir():
-        path.unlink()
+OLD, VIDEOS = "something-something-v2-", "20bn-something-something-v2"
+# Where the files of a set are found: what its names and places are, from those of the first line.
+LAYOUTS = {
+    "as handed out now": ("labels/{part}.json", VIDEOS + "/{video}"),
+    "in one folder": (OLD + "{part}.json", "{video}"),
+    "older names in a folder": ("annotations/" + OLD + "{part}.json", "videos/{video}"),
+    "archives one folder deeper": ("labels/labels/{part}.json", f"{VIDEOS}/{VIDEOS}/" + "{video}"),
+    "a folder of each part": ("labels/{part}.json", VIDEOS + "-0{digit}/" + VIDEOS + "/{video}"),
+    "in a folder of its own": ("ssv2/v2/labels/{part}.json", "ssv2/v2/videos/{video}"),
+    "capitals": ("Labels/{Part}.JSON", "Videos/{VIDEO}"),
+    "converted": ("labels/{part}.json", "mp4/{id}.mp4"),
+    "val for validation": ("labels/{val}.json", VIDEOS + "/{video}"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_in_circulation_are_read(mini, tmp_path, layout):
+    lists, videos = LAYOUTS[layout]
+    for part in ("labels", "train", "validation"):
+        val = part.replace("validation", "val")
+        path = tmp_path / lists.format(part=part, Part=part.title(), val=val)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(list_path(mini, part), path)
+    for video in (mini / VIDEOS).iterdir():
+        upper = f"{video.stem}.WEBM"
+        words = {"video": video.name, "id": video.stem, "digit": video.stem[-1], "VIDEO": upper}
+        path = tmp_path / videos.format(**words)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(video)
+    (tmp_path / "labels").mkdir(exist_ok=True)
+    (tmp_path / "labels/test-answers.csv").write_text("1;Moving something up")
+    for path in ("__MACOSX/100.webm", ".trash/101.webm", "._102.webm"):  # what a Mac leaves behind
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        index = read_something(tmp_path, strict=True)
+    expected = read_something(mini)
+    pd.testing.assert_frame_equal(index.drop(columns="path"), expected.drop(columns="path"))
+    for path, there in zip(index["path"], expected["path"], strict=True):
+        assert os.path.samefile(path, there)
+
+
+def test_a_folder_that_is_a_link_counts_once_and_one_that_leads_back_ends(something):
+    (something / "videos").symlink_to(something / VIDEOS)
+    (something / VIDEOS / "up").symlink_to(something)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(read_something(something, strict=True)) == 48
+
+
+def test_a_video_in_two_places_is_told_of_and_the_long_names_come_first(something, mini):
+    first = sorted((something / VIDEOS).iterdir())[0]
+    (something / "more").mkdir()
+    shutil.copy(first, something / "more")
+    (something / "train.json").write_text('["of another program"]')
+    index, kinds, words = warned(read_something, something)
+    assert kinds == {"videos in two places": 1} and f"more/{first.name}" in words
+    assert len(index) == 48 and index["path"].str.contains(VIDEOS).all()
+
+
+def test_what_lies_in_an_unknown_layout_is_said(something):
+    shutil.rmtree(something / VIDEOS)
+    for number in range(3):
+        (something / f"{VIDEOS}-0{number}").write_bytes(b"part of an archive")
+    (something / "frames/1").mkdir(parents=True)
+    (something / "frames/1/00001.jpg").touch()
+    with pytest.raises(FileNotFoundError) as error:
+        read_something(something)
+    for words in (
+        f"{something} lacks videos (.webm); there are ", "3 other files in . (20bn-something",
+        "3 .json files in . (something-something-v2-labels.json)", "1 .jpg files in frames/1",
+        "cat 20bn-something-something-v2-?? | tar -xz", "ask for it",
+    ):  # fmt: skip
+        assert words in str(error.value)
+    for part in ("train", "validation"):
+        list_path(something, part).unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks .* or .*, videos"):
+        read_something(something)
+
+
+def test_videos_of_another_set_are_no_clips(something):
+    for path in (something / VIDEOS).iterdir():
+        path.rename(path.with_name(f"x{path.name}"))
     with pytest.raises(
-        DataError, match=r"no clip is left: .* 48 listed videos absent .*ask for it"
+        DataError, match=r"no clip is left: .* 48 listed videos absent .*48 videos that no list"
     ):
         read_something(something)
+
+
+def test_ones_own_set_may_have_any_names_for_its_clips(something):
+    entries = json.loads(list_path(something, "train").read_text())
+    names = {entries[0]["id"]: "my-first clip.2", entries[1]["id"]: "0"}
+    for old, new in names.items():
+        (something / VIDEOS / f"{old}.webm").rename(something / VIDEOS / f"{new}.webm")
+    for entry in entries[:2]:
+        entry["id"] = names[entry["id"]]
+    entries[1]["id"] = 0
+    list_path(something, "train").write_text(json.dumps(entries))
+    assert read_something(something, strict=True)["clip_id"].tolist()[:2] == [
+        "my-first clip.2",
+        "0",
+    ]
 
 
 @real_data
@@ -325,17 +430,59 @@ def test_everything_amiss_in_kth_is_in_one_summary(kth, clip_of_40):
 
 
 def test_an_absent_kth_says_how_to_get_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"00sequences\.txt\. .*vidlib\.data\.download"):
+    words = r"lacks 00sequences\.txt, videos .* no file is there.*vidlib\.data\.download"
+    with pytest.raises(FileNotFoundError, match=words):
         read_kth(tmp_path)
 
 
-def test_kth_without_a_video_is_fatal(kth):
+KTH_LAYOUTS = {
+    "two folders deep": ("KTH/00sequences.txt", "KTH/videos/{action}/{video}_uncomp.avi"),
+    "all in one": ("00sequences.txt", "{video}_uncomp.avi"),
+    "the list elsewhere": ("labels/00sequences.txt", "{action}/{video}_uncomp.avi"),
+    "a folder in each archive": ("00sequences.txt", "{action}/{action}/{video}_uncomp.avi"),
+    "a folder for each person": ("meta/00Sequences.txt", "{person}/{video}_uncomp.avi"),
+    "short names": ("00sequences.txt", "data/set/{action}/{video}.avi"),
+    "capitals": ("00SEQUENCES.TXT", "{action}/{video}_uncomp.AVI"),
+}
+
+
+@pytest.mark.parametrize("layout", KTH_LAYOUTS)
+def test_layouts_of_kth_in_circulation_are_read(kth, tmp_path, layout):
+    expected = read_kth(kth)
+    place, videos = KTH_LAYOUTS[layout]
+    other = tmp_path / "other"
+    moves = {kth / "00sequences.txt": place}
     for path in kth.rglob("*.avi"):
-        path.unlink()
-    with pytest.raises(DataError, match=r"no clip is left: .* 4 listed videos absent"):
+        video = path.stem.removesuffix("_uncomp")
+        person, action, _ = video.split("_")
+        moves[path] = videos.format(video=video, action=action, person=person)
+    for path, new in moves.items():
+        (other / new).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, other / new)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        index = read_kth(other, strict=True)
+    pd.testing.assert_frame_equal(index.drop(columns="path"), expected.drop(columns="path"))
+    assert [path.removeprefix(f"{other}/") for path in index["path"]] == [
+        moves[Path(path)] for path in expected["path"]
+    ]
+
+
+def test_what_lies_in_an_unknown_layout_of_kth_is_said(kth):
+    (kth / "00sequences.txt").rename(kth / "list.txt")
+    words = r"kth lacks 00sequences\.txt; there are 3 \.avi files in \. \(person01_boxing_d1"
+    with pytest.raises(FileNotFoundError, match=words):
         read_kth(kth)
+    (kth / "list.txt").rename(kth / "00sequences.txt")
+    for path in kth.rglob("*.avi"):
+        path.rename(path.with_suffix(".zip"))
+    with pytest.raises(FileNotFoundError, match=r"lacks videos .*there are 3 \.zip files in \. "):
+        read_kth(kth)
+
+
+def test_kth_with_an_empty_list_is_fatal(kth):
     (kth / "00sequences.txt").write_text("")
-    with pytest.raises(DataError, match="kth: lists no clip"):
+    with pytest.raises(DataError, match="4 videos that the list does not name"):
         read_kth(kth)
 
 

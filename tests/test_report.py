@@ -48,7 +48,8 @@ def place(tmp_path, monkeypatch):
     write_webm(tmp_path / "films/deep/b.webm", frames[::-1])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))  # which loading the network adds to
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("lamp_network", None)
 
 
 def told(path="report.json"):

@@ -1,20 +1,13 @@
 """Findings in words: right numbers, and no NaN where a table has too little to say."""
 
-from typing import get_args
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from vidlib import profiles
-from vidlib.profiles import PROFILES
 from vidlib.show import (
     estimate,
-    on_training,
-    sentences,
     versus,
 )
-from vidlib.training import recipe
 
 
 def told(measure, baseline):
@@ -52,22 +45,3 @@ def test_an_estimate_says_what_is_known():
     assert estimate(0.857, 0.82, 0.891, form=".2f") == "0.86 (0.82 to 0.89)"
     assert estimate(0.5, np.nan, np.nan, form=".0%") == "50% (interval not known)"
     assert estimate(np.nan, np.nan, np.nan, form=".0%") == "not known"
-
-
-def test_training_is_told_as_the_profile_has_it():
-    quick, paper = (PROFILES[name]["something"] for name in ("quick", "paper"))
-    assert on_training(quick, "i3d").startswith(
-        "Lightning trains it from scratch for 6 epochs, in batches of 8, with AdamW and a learning "
-        "rate that rises and falls once, 0.001 at the top."
-    )
-    assert "105 epochs, in batches of 16, with SGD with momentum and a learning rate of 0.001." in (
-        on_training(paper, "clstm")
-    )
-    assert "with Adam and a learning rate of 0.008, halved" in on_training(paper, "i3d")
-
-
-def test_every_recipe_has_words_and_every_word_a_recipe():
-    assert set(get_args(profiles.Optimizer)) == set(recipe.OPTIMIZERS)
-    assert set(get_args(profiles.Schedule)) == set(recipe.SCHEDULES)
-    assert set(sentences.OPTIMIZERS) == set(recipe.OPTIMIZERS)
-    assert set(sentences.SCHEDULES) == set(recipe.SCHEDULES)

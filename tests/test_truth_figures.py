@@ -1,7 +1,5 @@
 """Contact sheets, outlines and charts of what is known about rendered clips."""
 
-import base64
-import io
 import re
 
 import cv2
@@ -9,12 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from PIL import Image
 
 from vidlib.data import read_something, sample_frames
 from vidlib.rendered import InstanceMasks, intervals
 from vidlib.show import (
-    contact_sheet,
     native_clip,
     outlined,
     shares_chart,
@@ -27,25 +23,6 @@ from vidlib.study import open_study
 def study(tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
     return open_study("something-mini", "smoke", {"train_clips": 1, "batch_size": 2}, runs=runs)
-
-
-def test_a_sheet_has_a_strip_of_evenly_spread_frames_per_clip():
-    clip = np.zeros((15, 20, 30, 3), np.uint8)
-    clip[..., 0] = 10 * np.arange(15)[:, None, None]
-    sheet = contact_sheet([("<one>", clip), ("two", clip)], caption="a & b", frames=8)
-    html = sheet._repr_html_()
-    assert html.count("<img") == 2 and "&lt;one&gt;" in html and "<one>" not in html
-    assert "8 frames of a clip of: &lt;one&gt;" in html and "a &amp; b" in html
-    picture = base64.b64decode(re.findall('base64,([^"]*)', html)[0])
-    strip = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
-    assert strip.shape == (20, 8 * 30 + 7 * 2, 3)
-    reds = [strip[10, 32 * k + 15, 0] for k in range(8)]
-    assert np.abs(np.array(reds) - 10 * np.arange(0, 15, 2)).max() < 8
-
-
-def test_no_clips_make_no_sheet():
-    with pytest.raises(ValueError, match="clips is empty: give at least one"):
-        contact_sheet([], caption="none")
 
 
 def test_outlines_lie_on_the_edges_of_masks_and_say_by_colour_what_acts():

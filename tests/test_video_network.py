@@ -13,7 +13,7 @@ from videos import encode, encode_sound, numbered
 
 from vidlib import video_network
 from vidlib.data import VideoError, read_clip, to_network, write_webm
-from vidlib.explain import PERTURBATIONS, freeze, grad_cam, score_clips, token_grid
+from vidlib.explain import PERTURBATIONS, grad_cam, score_clips, token_grid
 from vidlib.models import I3D
 from vidlib.video_network import (
     STREET,
@@ -21,7 +21,6 @@ from vidlib.video_network import (
     check_video,
     class_number,
     load_video_network,
-    perturbation_called,
     read_frames,
     window_scores,
 )
@@ -373,7 +372,7 @@ def test_all_of_torchvisions_networks_are_known(fetched_by, monkeypatch):
 
     fetched_by(weights_of)
     monkeypatch.setattr(video_network, "best_device", lambda: torch.device("meta"))
-    monkeypatch.setattr(video_network, "_try_out", lambda spec, loaded: 400)
+    monkeypatch.setattr(video_network, "_tried", lambda spec, loaded: loaded)
     assert set(list_models(module=video)) == set(GRIDS)
     for name, grid in GRIDS.items():
         with torch.device("meta"):
@@ -452,12 +451,6 @@ def test_classes_that_it_does_not_have(target, message):
         class_number(asked(classes=("ice skating", "ice hockey")), target)
 
 
-def test_perturbations_by_name():
-    assert perturbation_called("freeze") is freeze
-    with pytest.raises(ValueError, match=r"perturbation is 'freez' \(did you mean 'freeze'\?\)"):
-        perturbation_called("freez")
-
-
 @pytest.mark.parametrize("length", [1, 3, 8])
 @pytest.mark.parametrize("name", ["freeze", "reverse"])
 def test_scores_of_stretches_one_by_one(name, length):
@@ -480,12 +473,15 @@ def test_scores_of_stretches_one_by_one(name, length):
 
 
 def test_classes_may_be_a_mapping():
-    assert asked(classes={1: "run", 0: "walk"}).classes == ["walk", "run"]
-    assert asked(classes={"1": "run", "0": "walk"}).classes == ["walk", "run"]
-    with pytest.raises(ValueError, match="name each, from 0"):
-        asked(classes={1: "walk", 2: "run"})
-    with pytest.raises(ValueError, match="list of names"):
-        asked(classes="walk")
+    for mapping in ({1: "run", 0: "walk"}, {"1": "run", "0": "walk"}, {"run": 1, "walk": 0}):
+        assert asked(classes=mapping).classes == ("walk", "run")
+    assert asked(classes=np.array(["walk", "run"])).classes == ("walk", "run")
+    for mapping in ({1: "walk", 2: "run"}, {"a": "walk"}, {0: "walk", "0": "run"}):
+        with pytest.raises(ValueError, match="name each, from 0"):
+            asked(classes=mapping)
+    for names in ("walk", {"walk", "run"}, None, 3):
+        with pytest.raises(ValueError, match="list of names"):
+            asked(classes=names)
 
 
 def test_a_network_in_a_file(mine, tmp_path):
@@ -496,6 +492,36 @@ def test_a_network_in_a_file(mine, tmp_path):
         load_video_network("./nowhere:load", None)
     with pytest.raises(ValueError, match="cannot be imported"):
         load_video_network(".nowhere:load", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("mine", "def load(:", r"cannot be imported \(.*syntax"),
+        ("mine", "from . import nets", "cannot be imported .*relative import"),
+        ("mine", "1 / 0", "cannot be imported .*division"),
+        ("random", "def load(): pass", "cannot be imported .*has its name"),
+        ("mine", "def load(): raise OSError('no weights')", "fails .*no weights"),
+        (
+            "mine",
+            "def load(): return VideoNetwork(nn.Flatten(), 4, (8, 8), classes=3)",
+            "classes is",
+        ),
+    ],
+)
+def test_files_that_give_no_network(name, code, message, mine, tmp_path):
+    mine(code)
+    (tmp_path / "mine.py").rename(tmp_path / f"{name}.py")
+    with pytest.raises(ValueError, match=message):
+        load_video_network(f"{tmp_path}/{name}.py:load", None)
+
+
+def test_a_folder_with_blanks_and_strokes_to_the_left(mine, tmp_path, monkeypatch):
+    mine(NETWORK.format(returns="clips[:, :, 0, 0].mean(2)", classes={"a": 0, "b": 1, "c": 2}))
+    (tmp_path / "my nets").mkdir()
+    (tmp_path / "mine.py").rename(tmp_path / "my nets/a b.py")
+    monkeypatch.chdir(tmp_path)
+    assert load_video_network(r"my nets\a b.py:load", None).classes == ("a", "b", "c")
 
 
 def test_what_would_fail_later_fails_when_it_is_loaded(mine):

@@ -12,9 +12,11 @@ Each is tried when it is loaded, with its layer, so that what does not work fail
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,8 @@ from vidlib.data.video import read_clip, video_geometry
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import perturb, window_masks
-from vidlib.explain.scores import check_gradients, logits_of_clips, score_clips
+from vidlib.explain.scores import check_clips, logits_of_clips, score_clips
+from vidlib.explain.trial import check_gradients, check_steady
 from vidlib.models.kinetics import kinetics_classes, load_kinetics_i3d
 from vidlib.models.store import best_device
 from vidlib.variants import VARIANTS
@@ -45,6 +48,21 @@ def _sides(name: str, value: object, least: tuple[int, int]) -> None:
         check.count(name, side, smallest)
 
 
+def _names(classes: Sequence[str] | Mapping[Any, Any]) -> tuple[str, ...]:
+    """Return the names of classes in the order of their numbers."""
+    if isinstance(classes, str | set) or not isinstance(classes, Iterable):
+        raise ValueError(f"classes is {classes!r}: give a list of names")
+    if not isinstance(classes, Mapping):
+        return tuple(map(str, classes))
+    pairs = list(classes.items())
+    if all(isinstance(name, int) for _, name in pairs):
+        pairs = [(number, name) for name, number in pairs]
+    named = {int(number): str(name) for number, name in pairs if str(number).isdecimal()}
+    if sorted(named) != list(range(len(pairs))):
+        raise ValueError(f"classes has numbers {[*dict(pairs)]}: name each, from 0 on")
+    return tuple(named[number] for number in sorted(named))
+
+
 @dataclass(frozen=True)
 class VideoNetwork:
     """A network with all that it takes to ask it about a video.
@@ -54,8 +72,9 @@ class VideoNetwork:
     cropped to ``size``: (height, width), or the length of the shorter side, which keeps their
     shape; by default ``size``, which may squash them and crops nothing. mean, std: of each channel,
     in RGB from 0 to 1; by default values lie in [-1, 1]. classes: the names of the K classes, or a
-    mapping from their numbers to names; by default their numbers. layer, reshape: as `grad_cam`
-    takes them, by default the network's ``gradcam_layer``; without a layer there is no Grad-CAM.
+    mapping from their numbers to names, or from names to numbers; by default their numbers. layer,
+    reshape: as `grad_cam` takes them, by default the network's ``gradcam_layer``; without a layer
+    there is no Grad-CAM.
 
     Raises ValueError, naming the field, for invalid values.
     """
@@ -66,7 +85,7 @@ class VideoNetwork:
     resize: tuple[int, int] | int | None = None
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    classes: Sequence[str] | Mapping[int | str, str] = ()
+    classes: Sequence[str] | Mapping[Any, Any] = ()
     layer: nn.Module | None = None
     reshape: Callable[[Tensor], Tensor] | None = None
 
@@ -85,13 +104,7 @@ class VideoNetwork:
                 raise ValueError(f"{name} is {values!r}: give three numbers, for R, G and B")
             for value in values:
                 check.number(name, value, above=above)
-        if isinstance(self.classes, Mapping):
-            named = {int(number): name for number, name in self.classes.items()}
-            if sorted(named) != list(range(len(named))):
-                raise ValueError(f"classes has numbers {sorted(named)}: name each, from 0 on")
-            object.__setattr__(self, "classes", [named[k] for k in sorted(named)])
-        elif isinstance(self.classes, str):
-            raise ValueError(f"classes is {self.classes!r}: give a list of names")
+        object.__setattr__(self, "classes", _names(self.classes))
         if self.layer is None:
             object.__setattr__(self, "layer", getattr(self.network, "gradcam_layer", None))
         elif all(module is not self.layer for module in self.network.modules()):
@@ -170,8 +183,10 @@ def load_video_network(spec: str, study, *, frames: int | None = None) -> VideoN
         raise ValueError(check.unknown("model", spec, SPECS))
     if frames is not None:
         loaded = replace(loaded, frames=frames)
-    loaded.network.to(best_device()).eval()
-    return replace(loaded, classes=_named(spec, loaded, _try_out(spec, loaded)))
+    loaded.network.to(best_device())
+    with suppress(NotImplementedError):  # of exported networks
+        loaded.network.eval()
+    return _tried(spec, loaded)
 
 
 def class_number(network: VideoNetwork, target: int | str | None) -> int | None:
@@ -204,7 +219,9 @@ def window_scores(
     >>> window_scores(network, torch.rand(1, 3, 8, 4, 4), 0, 3, freeze).shape
     torch.Size([6])
     """
+    check_clips(clip)
     frames = clip.shape[2]
+    check.count("length", length, most=frames)
     first = torch.arange(frames - length + 1, device=clip.device)
     masks = window_masks(first, first + length - 1, frames).float()
     shown = perturb(clip.expand(len(masks), -1, -1, -1, -1), perturbation(masks))
@@ -263,42 +280,47 @@ def _of_torchvision(name: str) -> VideoNetwork:
 
 
 def _imported(spec: str) -> VideoNetwork:
-    module, _, name = spec.rpartition(":")
+    module, _, name = spec.replace("\\", "/").rpartition(":")
+    folder = Path(module).absolute().parent if "/" in module or module.endswith(".py") else None
     try:
-        if "/" in module or module.endswith(".py"):
-            sys.path.insert(0, str(Path(module).absolute().parent))
+        if folder is not None:
+            sys.path.insert(0, str(folder))
             module = Path(module).name.removesuffix(".py")
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        imported = importlib.import_module(module)
+        if folder is not None and folder not in Path(imported.__file__ or "").parents:
+            raise ImportError(f"{imported.__file__ or 'Python'} has its name")
+        function = getattr(imported, name)
+    except Exception as error:  # the file may hold anything
         remedy = "give package.module:function or folder/file.py:function"
         raise ValueError(f"model {spec!r} cannot be imported ({error}): {remedy}") from error
     if not callable(function):
         raise ValueError(f"{spec} is a {type(function).__name__}: name a function")
-    loaded = function()
+    try:
+        loaded = function()
+    except Exception as error:
+        raise ValueError(f"{spec} fails ({type(error).__name__}: {error}): mend it") from error
     if not isinstance(loaded, VideoNetwork):
         raise ValueError(f"{spec} returned a {type(loaded).__name__}: return a VideoNetwork")
     return loaded
 
 
-def _try_out(spec: str, loaded: VideoNetwork) -> int:
-    """Return how many classes a network has; ask it as it will be asked, and its layer."""
+def _tried(spec: str, loaded: VideoNetwork) -> VideoNetwork:
+    """Ask a network as it will be asked, and its layer; return it with a name for each class."""
     noise = np.random.default_rng(0).integers(0, 256, (2, loaded.frames, *loaded.size, 3), np.uint8)
     clips = torch.cat([loaded.clip(frames) for frames in noise])
     try:
         logits = logits_of_clips(loaded.network, clips)
+        check_steady(loaded.network, clips, logits)
         check_gradients(loaded.network, clips)
         if loaded.layer is not None:
             grad_cam(loaded.network, clips[:1], layer=loaded.layer, reshape=loaded.reshape)
     except ValueError as error:
         asked = f"{spec} cannot be explained with {loaded.frames} frames of {loaded.size}"
         raise ValueError(f"{asked}: {error}") from error
-    if logits.shape[1] < 2:
+    count = logits.shape[1]
+    names = loaded.classes or [f"class {k}" for k in range(count)]
+    if count < 2:
         raise ValueError(f"{spec} has one class: give a network with two or more")
-    return logits.shape[1]
-
-
-def _named(spec: str, loaded: VideoNetwork, count: int) -> tuple[str, ...]:
-    names = tuple(loaded.classes) or tuple(f"class {k}" for k in range(count))
     if len(names) != count:
         raise ValueError(f"{spec} names {len(names)} classes and has {count} logits: name each")
-    return names
+    return replace(loaded, classes=names)

@@ -1,19 +1,24 @@
 """Clips for networks: from a memory-mapped array, or decoded from their files when used."""
 
 import functools
+import math
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from pebble import ProcessExpired
 
 from vidlib.data.index import DataWarning
-from vidlib.data.video import VideoError, read_clip
+from vidlib.data.processes import in_turn
+from vidlib.data.video import MOST_SECONDS, VideoError, read_clip
 
 
 def to_network(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
@@ -68,7 +73,7 @@ class Frames:
         return Frames(self.read, self.rows[positions], self.shape[1:], self.decoded)
 
 
-class Clips(Dataset):
+class Clips:
     """Clips of an index: item i is (clip (3, T, H, W) in [-1, 1], output).
 
     index: a row per clip, as a reader returns it. frames: of the same clips. classes: official
@@ -116,7 +121,7 @@ def load_clips(folder: Path) -> Clips:
     FileNotFoundError: no/such/folder has no prepared clips: run the prepare stage first
     """
     folder = Path(folder)
-    if not (folder / "index.parquet").is_file() or (folder / "decoding.txt").exists():
+    if not (folder / "index.parquet").is_file() or (folder / "decoding.parquet").exists():
         raise FileNotFoundError(f"{folder} has no prepared clips: run the prepare stage first")
     index = pd.read_parquet(folder / "index.parquet")
     frames, size = index.attrs["frames"], tuple(index.attrs["size"])
@@ -140,6 +145,9 @@ def _read_row(places: dict[int, tuple], frames: int, size: tuple[int, int], row:
     return read_clip(path, frames, size, start, stop)
 
 
+Found = tuple[list[int], list[str]]  # positions of the clips that were read; why others were not
+
+
 class Batch(NamedTuple):
     """A batch of clips as frames, which `to_network` converts on the device that uses them.
 
@@ -153,27 +161,78 @@ class Batch(NamedTuple):
     lost: list[str]
 
 
-class _Batches(Dataset):
-    """Batches of clips; item k is the `Batch` of the positions batches[k]."""
+def _read(clips: Clips, batch: list[int], frames: np.ndarray) -> Found:
+    """Fill an array, (B, T, H, W, 3), with the clips at these positions that can be read."""
+    positions: list[int] = []
+    lost = []
+    for i in batch:
+        try:
+            frames[len(positions)] = clips.frames[i]
+            positions.append(i)
+        except VideoError as error:
+            lost.append(str(error))
+        except Exception as error:  # its kind may not get through a pipe
+            reason = f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"clip {i} cannot be read ({reason})") from error
+    return positions, lost
 
-    def __init__(self, clips: Clips, batches: list[list[int]]):
-        self.clips, self.batches = clips, batches
+
+class Batches:
+    """`Batch`es of clips, as `batch_loader` has them; each call of `iter` reads them anew."""
+
+    def __init__(self, clips: Clips, batches: list[list[int]], workers: int):
+        """batches: the positions of each batch's clips. workers: processes that read ahead."""
+        self.clips, self.batches, self.workers = clips, batches, workers
 
     def __len__(self) -> int:
+        """Return the number of batches."""
         return len(self.batches)
 
-    def __getitem__(self, k: int) -> Batch:
-        frames, positions, lost = [], [], []
-        for i in self.batches[k]:
-            try:
-                frames.append(self.clips.frames[i])
-                positions.append(i)
-            except VideoError as error:
-                lost.append(str(error))
-        none = np.empty((0, *self.clips.frames.shape[1:]), np.uint8)
-        good = torch.tensor(positions, dtype=torch.long)
-        outputs = torch.from_numpy(self.clips.outputs).long()[good]
-        return Batch(torch.from_numpy(np.stack(frames) if frames else none), outputs, good, lost)
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches in order; RuntimeError where one cannot be read, for any reason."""
+        ahead = self.workers and hasattr(os, "fork")
+        for frames, (positions, lost) in self._read_ahead() if ahead else self._read_now():
+            good = torch.tensor(positions, dtype=torch.long)
+            outputs = torch.from_numpy(self.clips.outputs).long()[good]
+            yield Batch(torch.from_numpy(frames[: len(positions)]), outputs, good, lost)
+
+    def _read_now(self) -> Iterator[tuple[np.ndarray, Found]]:
+        """Yield the frames of each batch and what was found."""
+        for batch in self.batches:
+            frames = np.empty((len(batch), *self.clips.frames.shape[1:]), np.uint8)
+            yield frames, _read(self.clips, batch, frames)
+
+    def _read_ahead(self) -> Iterator[tuple[np.ndarray, Found]]:
+        """Yield the same from other processes."""
+        ahead, most = 2 * self.workers, max(map(len, self.batches), default=0)
+        # Memory that forked processes share; not /dev/shm, which is small in containers.
+        shape = (ahead + 1, most, *self.clips.frames.shape[1:])
+        slots = np.frombuffer(mmap.mmap(-1, math.prod(shape) or 1), np.uint8)
+        slots = slots[: math.prod(shape)].reshape(shape)
+        jobs = ((k % len(slots), batch) for k, batch in enumerate(self.batches))
+        pool = {"context": get_context("fork"), "timeout": 2 * MOST_SECONDS * (1 + most)}
+        pool |= {"initializer": _open, "initargs": [self.clips, slots]}
+        found = in_turn(self.workers, _read_there, jobs, ahead=ahead, **pool)
+        with closing(found):
+            for (slot, _), future in found:
+                try:
+                    here = future.result()
+                except (ProcessExpired, TimeoutError) as error:
+                    remedy = "see that memory suffices, or take smaller batches or fewer workers"
+                    raise RuntimeError(f"a process that reads ended ({error}): {remedy}") from error
+                yield slots[slot].copy(), here
+
+
+_SHARED: dict[str, Any] = {}  # in a process that reads ahead: the clips, and where they go
+
+
+def _open(clips: Clips, slots: np.ndarray) -> None:
+    _SHARED.update(clips=clips, slots=slots)
+
+
+def _read_there(job: tuple[int, list[int]]) -> Found:
+    slot, batch = job
+    return _read(_SHARED["clips"], batch, _SHARED["slots"][slot])
 
 
 def batch_loader(
@@ -184,8 +243,8 @@ def batch_loader(
     drop_last: bool = False,
     workers: int | None = None,
     share: tuple[int, int] = (0, 1),
-) -> DataLoader:
-    """Return a loader of `Batch`es; each call of `iter` starts an epoch.
+) -> Batches:
+    """Return an iterable of `Batch`es; each call of `iter` starts an epoch.
 
     order: positions of the clips in the order wanted (default: all, as they are). A clip that
     cannot be read is left out of its batch, which may be empty then. workers: processes that read
@@ -201,13 +260,11 @@ def batch_loader(
     if workers is None:
         workers = (os.cpu_count() or 1) if clips.frames.decoded else 0
     first, step = share
-    batches = BatchSampler(range(len(clips)) if order is None else order, batch_size, drop_last)
-    return DataLoader(
-        _Batches(clips, [batch[first::step] for batch in batches]),
-        batch_size=None,  # its items are batches already
-        num_workers=workers,
-        generator=torch.Generator(),  # its own, so that dropout's random numbers do not change
-    )
+    positions = list(range(len(clips)) if order is None else order)
+    batches = [positions[at : at + batch_size] for at in range(0, len(positions), batch_size)]
+    if drop_last:
+        batches = [batch for batch in batches if len(batch) == batch_size]
+    return Batches(clips, [batch[first::step] for batch in batches], workers)
 
 
 def stream_clips(clips: Clips, batch_size: int, **options) -> Iterator[Batch]:

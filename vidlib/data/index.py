@@ -1,5 +1,6 @@
-"""Problems that readers find in a data set: counted, and reported in one summary."""
+"""What readers find in the folder of a data set: its files, and problems, told in one summary."""
 
+import os
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -9,12 +10,61 @@ import pandas as pd
 COLUMNS = ("clip_id", "path", "start", "stop", "label", "label_name", "split", "group")
 
 
+DEEPEST = 5  # folders below a set's own, in which its files are looked for
+
+
 class DataWarning(UserWarning):
     """A data set has problems; what they affect is left out."""
 
 
 class DataError(ValueError):
     """A data set has no usable clip or, with `strict`, any problem."""
+
+
+def files_under(root: Path, suffixes: tuple[str, ...] = ("",)) -> dict[str, list[str]]:
+    """Return where the files with these suffixes lie, by name, the nearest to root first.
+
+    Folders may be links. What is hidden, cannot be read or lies deeper than `DEEPEST` is left out.
+
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> (root / "KTH/boxing").mkdir(parents=True)
+    >>> (root / "KTH/boxing/a.AVI").touch()
+    >>> [os.path.relpath(path, root) for path in files_under(root, (".avi",))["a.AVI"]]
+    ['KTH/boxing/a.AVI']
+    """
+    places, seen = [], set()
+    for folder, inner, names in os.walk(root, followlinks=True):
+        depth, real = len(Path(folder).relative_to(root).parts), os.path.realpath(folder)
+        if depth > DEEPEST or real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        places.append((depth, folder, sorted(names)))
+        inner[:] = [name for name in inner if not name.startswith((".", "__MACOSX"))]
+    found = defaultdict(list)
+    for _, folder, names in sorted(places):
+        for name in names:
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                found[name].append(os.path.join(folder, name))
+    return dict(found)
+
+
+def missing(what: str, root: Path, remedy: str) -> FileNotFoundError:
+    """Return the error that a set's folder lacks something, with what lies there instead.
+
+    >>> str(missing("00sequences.txt", Path("no/such/folder"), "Get it"))
+    'no/such/folder lacks 00sequences.txt; no file is there. Get it.'
+    """
+    kinds = defaultdict(list)
+    for name, paths in files_under(root).items():
+        for path in paths:
+            folder = os.path.relpath(os.path.dirname(path), root)
+            kinds[f"{os.path.splitext(name)[1] or 'other'} files in {folder}"].append(name)
+    most = sorted(kinds.items(), key=lambda kind: -len(kind[1]))[:6]
+    named = [f"{len(names)} {kind} ({names[0]})" for kind, names in most]
+    there = f"there are {', '.join(named)}" if named else "no file is there"
+    return FileNotFoundError(f"{root} lacks {what}; {there}. {remedy}.")
 
 
 class Problems:

@@ -1,9 +1,9 @@
-"""Read KTH Actions (Schuldt, Laptev, Caputo, ICPR 2004) in the layout of the original download.
+"""Read KTH Actions (Schuldt, Laptev, Caputo, ICPR 2004) in the layouts in which it is kept.
 
-The folder holds 00sequences.txt and the videos, personNN_<action>_dN_uncomp.avi, beside it or in
-folders one deep, one for each of the six archives. The list says which segments of a video, mostly
-four, show the action, in frames counted from 1, the last included. One video is listed as
-"*missing*".
+00sequences.txt and the videos, personNN_<action>_dN_uncomp.avi, may lie anywhere in the set's
+folder: together, or in a folder for each of the six archives. The list says which segments of a
+video, mostly four, show the action, in frames counted from 1, the last included. One video is
+listed as "*missing*".
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from vidlib import check
-from vidlib.data.index import Problems
+from vidlib.data.index import Problems, files_under, missing
 from vidlib.data.video import VideoError, promised_frames
 
 LIST = "00sequences.txt"
@@ -43,6 +43,19 @@ _RANGES = rf"frames\s+(?P<ranges>{_RANGE}(?:\s*,\s*{_RANGE})*)\s*,?"
 LINE = re.compile(rf"{_VIDEO}\s+(?:\*missing\*|{_RANGES})")
 
 
+def kth_files(root: Path) -> dict[str, list[str]]:
+    """Return where the list and the videos lie: by `LIST`, and by video, from near to far.
+
+    >>> kth_files("no/such/folder")
+    {}
+    """
+    found: dict[str, list[str]] = {}
+    for name, paths in files_under(Path(root), (".avi", LIST)).items():
+        key = LIST if name.lower() == LIST else name[: -len(".avi")].removesuffix("_uncomp")
+        found.setdefault(key, []).extend(paths)
+    return found
+
+
 def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.DataFrame:
     """Return the index of the set under root: a row per sequence, in the order of its list.
 
@@ -53,28 +66,28 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
     Problems are left out: lines that cannot be read, videos that are listed twice, in two places,
     absent, not listed or that cannot be opened, and sequences beyond their video's end; a sequence
     that reaches over the end is cut there. One `DataWarning` counts them, and
-    `index.attrs["problems"]` lists them. Raises ValueError for another split, FileNotFoundError
-    without the list, `DataError` if no sequence is left or, with `strict`, for any problem.
+    `index.attrs["problems"]` lists them. Raises ValueError for another split, FileNotFoundError,
+    which says what lies there, without list or videos, `DataError` if no sequence is left or, with
+    `strict`, for any problem.
 
     >>> read_kth("no/such/folder")
     Traceback (most recent call last):
-    FileNotFoundError: missing: no/such/folder/00sequences.txt...
+    FileNotFoundError: no/such/folder lacks 00sequences.txt, videos (person01_boxing...
     """
     check.one_of("split", split, SPLITS)
     subjects = {subject: name for name, group in SPLITS[split].items() for subject in group}
     root = Path(root)
-    if not (root / LIST).is_file():
-        raise FileNotFoundError(f"missing: {root / LIST}. {HOW_TO_GET}.")
+    files = kth_files(root)
+    lists = files.pop(LIST, [])
+    if not lists or not files:
+        what = [LIST] * (not lists) + ["videos (person01_boxing_d1_uncomp.avi, ...)"] * (not files)
+        raise missing(", ".join(what), root, HOW_TO_GET)
     problems = Problems(root, HOW_TO_GET)
-    files: dict[str, Path] = {}
-    for path in sorted([*root.glob("*.avi"), *root.glob("*/*.avi")]):
-        video = path.stem.removesuffix("_uncomp")
-        if video in files:
-            problems.add("videos in two places", str(path))
-        else:
-            files[video] = path
+    for paths in files.values():
+        for path in paths[1:]:
+            problems.add("videos in two places", path)
     rows, seen = [], set[str]()
-    text = (root / LIST).read_text(encoding="utf-8-sig", errors="replace")
+    text = Path(lists[0]).read_text(encoding="utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         entry = LINE.fullmatch(line.strip())
         if not entry or int(entry["subject"]) not in subjects:
@@ -89,15 +102,15 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
         if ranges is None:  # as the list itself says
             continue
         if video not in files:
-            problems.add("listed videos absent", str(root / f"{video}_uncomp.avi"))
+            problems.add("listed videos absent", f"{video}_uncomp.avi")
             continue
         try:
-            frames = promised_frames(files[video])
+            frames = promised_frames(Path(files[video][0]))
         except VideoError as error:
             problems.add("videos that cannot be opened", str(error))
             continue
         row = {
-            "path": str(files[video]),
+            "path": files[video][0],
             "label": ACTIONS.index(action),
             "label_name": action,
             "split": subjects[int(subject)],
@@ -117,5 +130,5 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
                     stop = frames
                 rows.append({**row, "clip_id": clip_id, "start": start, "stop": stop})
     for video in sorted(files.keys() - seen):
-        problems.add("videos that the list does not name", str(files[video]))
+        problems.add("videos that the list does not name", files[video][0])
     return problems.settle(rows, strict)

@@ -3,23 +3,25 @@
 import functools
 import hashlib
 import math
-import re
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
 from tqdm import tqdm
 
+from vidlib.data.processes import in_turn
 from vidlib.data.video import MOST_SECONDS, decode_sequences
-from vidlib.files import aside, sweep, sync, write_table, write_text
+from vidlib.files import aside, sweep, sync, write_table
 
-JOBS = 4096  # given to the pool at a time: each takes some kilobytes in the parent
-EVERY = 1.0  # seconds between syncs of the frames to the disk
+AHEAD = 512  # files given to the processes: each takes some kilobytes here
+EVERY = 1.0  # seconds between notes of which clips are on the disk
+COLUMNS = ["row", "length", "reason"]
 
 
 def _decode_file(
@@ -49,27 +51,20 @@ def _decode_file(
 def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
     """Yield the result of `work` for each job; jobs whose process ended are tried again, last."""
     odd = []
-    with ProcessPool(processes) as pool:
-        try:
-            for at in range(0, len(jobs), JOBS):
-                results = pool.map(work, jobs[at : at + JOBS]).result()
-                for job in jobs[at : at + JOBS]:
-                    try:
-                        yield next(results)
-                    except ProcessExpired:
-                        odd.append(job)
-        except BaseException:
-            pool.stop()  # else it finishes all jobs
-            raise
-    # Alone: the machine may have been short of memory or time.
-    for path, clips in odd:
-        with ProcessPool(1) as pool:
+    with closing(in_turn(processes, work, jobs, ahead=AHEAD)) as results:
+        for job, future in results:
             try:
-                yield pool.schedule(work, [(path, clips)]).result()
-            except ProcessExpired as error:
-                hangs = error.exitcode == -signal.SIGALRM
-                what = "hangs its decoder" if hangs else f"ends its decoder ({error.exitcode})"
-                yield [(row, 0, f"{path}: {what}; replace the file") for row, *_ in clips]
+                yield future.result()
+            except ProcessExpired:
+                odd.append(job)
+    # Alone: the machine may have been short of memory or time.
+    for (path, clips), future in in_turn(1, work, odd, ahead=0):
+        try:
+            yield future.result()
+        except ProcessExpired as error:
+            hangs = error.exitcode == -signal.SIGALRM
+            what = "hangs its decoder" if hangs else f"ends its decoder ({error.exitcode})"
+            yield [(row, 0, f"{path}: {what}; replace the file") for row, *_ in clips]
 
 
 def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
@@ -81,42 +76,6 @@ def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
             stop = None if pd.isna(stop) else int(stop)
             files.setdefault(path, []).append((row, int(start), stop))
     return list(files.items())
-
-
-def _read_log(log: Path, task: str) -> dict[int, int] | None:
-    """Return the lengths of the good clips by row; None if the log is absent or of another task."""
-    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    header, *lines = text.split("\n")[:-1] or [""]  # without half a line at its end
-    if header != task:
-        return None
-    matches = (re.fullmatch(r"(\d+)\t(\d+)", line) for line in lines)
-    return {int(match[1]): int(match[2]) for match in matches if match}
-
-
-class _Log:
-    """A log of the good clips whose frames are on the disk; it is written about once a second.
-
-    array: the file of the frames, None if they are not kept.
-    """
-
-    def __init__(self, path: Path, array: Path | None):
-        self.path, self.array, self.last = path, array, time.monotonic()
-        self.waiting: list[str] = []
-
-    def add(self, line: str) -> None:
-        self.waiting.append(line)
-        if time.monotonic() - self.last >= EVERY:
-            self.write()
-
-    def write(self) -> None:
-        # Dropped even if the sync fails: after a failure, the next sync may wrongly succeed.
-        lines, self.waiting = self.waiting, []
-        if self.array:
-            sync(self.array)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
-        sync(self.path)
-        self.last = time.monotonic()
 
 
 def space_for(path: Path) -> int:
@@ -156,48 +115,52 @@ def prepare_clips(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
-    array, log = folder / "frames.npy", folder / "decoding.txt"
+    array = folder / "frames.npy"
     identity = index[["clip_id", "start", "stop"]].to_json(orient="values")
     task = hashlib.sha256(f"{identity} {frames} {size} {cache}".encode()).hexdigest()
     shape = (len(index), frames, *size, 3)
     if cache and (needed := math.prod(shape)) > (space := space_for(array)):
         sizes = f"need {needed / 1e9:.1f} GB, and {folder} has room for {space / 1e9:.1f} GB"
         raise ValueError(f"the prepared clips {sizes}: make room, or lower size or frames")
-    good = _read_log(log, task)
-    if good is None or (cache and not array.is_file()):
-        log.unlink(missing_ok=True)
-        sync(folder)  # the log must be gone before there is another array
+    notes = folder / "decoding.parquet"  # of the good clips, whose frames are on the disk
+    known = pd.read_parquet(notes) if notes.is_file() else pd.DataFrame()
+    if known.attrs.get("task") != task or (cache and not array.is_file()):
+        notes.unlink(missing_ok=True)
+        sync(folder)  # they must be gone before there is another array
         array.unlink(missing_ok=True)
         if cache:
             with aside(array) as part:
                 np.lib.format.open_memmap(part, "w+", np.uint8, shape).flush()
-        good = {}
-    # Rewritten, as half a line at its end would join the next one.
-    lines = (f"{row}\t{length}\n" for row, length in good.items())
-    write_text(log, "".join([f"{task}\n", *lines]))
-    found = {row: (length, "") for row, length in good.items()}  # length and reason by row
-    jobs = _jobs(index, good)
+        known = pd.DataFrame(columns=COLUMNS)
+    found = list(known.itertuples(index=False, name=None))
+
+    def note() -> None:
+        good = pd.DataFrame([clip for clip in found if not clip[2]], columns=COLUMNS)
+        good.attrs["task"] = task
+        if cache:
+            sync(array)
+        write_table(notes, good)
+
+    note()
+    noted = time.monotonic()
+    jobs = _jobs(index, set(known["row"]))
     place = (array, np.load(array, mmap_mode="r").offset) if cache else None
     work = functools.partial(_decode_file, frames=frames, size=size, place=place)
-    bar = tqdm(total=len(index), initial=len(good), desc="decode", unit="clip")
-    done = _Log(log, array if cache else None)
-    try:
+    with tqdm(total=len(index), initial=len(found), desc="decode", unit="clip") as bar:
         for clips in _decode_files(jobs, work, processes):
-            for row, length, reason in clips:
-                found[row] = length, reason
-                if not reason:
-                    done.add(f"{row}\t{length}\n")
-                bar.update()
-    finally:
-        bar.close()
-        done.write()
-    lengths, reasons = zip(*(found[row] for row in range(len(index))), strict=True)
-    index = index.assign(row=range(len(index)), length=lengths, reason=reasons)
-    bad = index["reason"] != ""
-    for split, all_bad in bad.groupby(index["split"]).all().items():
-        if all_bad:
-            first = index.loc[index["split"] == split, "reason"].iloc[0]
+            found += clips
+            bar.update(len(clips))
+            if time.monotonic() - noted >= EVERY:
+                note()
+                noted = time.monotonic()
+    note()
+    known = pd.DataFrame(found, columns=COLUMNS).sort_values("row", ignore_index=True)
+    index = index.reset_index(drop=True).join(known)
+    for split, reasons in index.groupby("split")["reason"]:
+        if reasons.all():
+            first = reasons.iloc[0]
             raise ValueError(f"no clip of the {split} split can be decoded, first: {first}")
+    bad = index["reason"] != ""
     if bad.any():
         first = index.loc[bad, "reason"].iloc[0]
         print(f"{bad.sum()} of {len(index)} clips are left out, first: {first}", flush=True)
@@ -207,4 +170,4 @@ def prepare_clips(
     prepared = index[~bad].drop(columns=unused).reset_index(drop=True)
     prepared.attrs = {"frames": frames, "size": list(size)}
     write_table(folder / "index.parquet", prepared)
-    log.unlink()
+    notes.unlink()

@@ -1,25 +1,28 @@
-"""Read Something-something V2 in the layout of the original download.
+"""Read Something-something V2 in the layouts in which it is handed out and kept.
 
-The folder holds something-something-v2-labels.json (name to number), -train.json and
--validation.json (lists of objects with id, label, template, placeholders), -test.json (ids alone)
-and the videos as 20bn-something-something-v2/<id>.webm.
+The lists are labels.json (name to number), train.json and validation.json (lists of objects with
+id, label, template, placeholders) and test.json (ids alone), or have something-something-v2- before
+these names. The videos are <id>.webm. All may lie anywhere in the set's folder: lists in "labels"
+or "annotations", videos in "20bn-something-something-v2" or "videos", or in a folder of each part.
 """
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from vidlib.data.index import DataError, Problems
+from vidlib.data.index import DataError, Problems, files_under, missing
 
 VIDEOS = "20bn-something-something-v2"
 LABELLED = ("train", "validation")
+LIST = re.compile(r"(something-something-v2-)?(labels|train|val|validation|test)\.json", re.I)
+SUFFIXES = (".webm", ".mp4")  # as handed out; as often converted
 HOW_TO_GET = (
     "Something-something V2 is licensed: ask for it at its publisher's page (Qualcomm AI "
-    "datasets), then put the label files and the folder of videos, unpacked, here"
+    "datasets), then put the label files and the videos, unpacked, here "
+    "(parts: cat 20bn-something-something-v2-?? | tar -xz)"
 )
 
 
@@ -50,6 +53,29 @@ def _labels(path: Path) -> dict[str, int]:
         raise DataError(f"{path}: {error}; it should give each label its number") from error
 
 
+def _lists(found: dict[str, list[str]]) -> dict[str, Path]:
+    """Return the list of each part that is there: those with the long name, then the nearest."""
+    lists: dict[str, Path] = {}
+    matches = [match for name in found if (match := LIST.fullmatch(name))]
+    for match in sorted(matches, key=lambda match: not match[1]):
+        part = "validation" if match[2].lower() == "val" else match[2].lower()
+        lists.setdefault(part, Path(found[match[0]][0]))
+    return lists
+
+
+def _videos(found: dict[str, list[str]], problems: Problems) -> dict[str, str]:
+    """Return the path of each video by its id, in the order of `SUFFIXES`."""
+    videos: dict[str, str] = {}
+    for suffix in SUFFIXES:
+        for name, paths in found.items():
+            if name.lower().endswith(suffix):
+                first = videos.setdefault(name[: -len(suffix)], paths[0])
+                for path in paths:
+                    if path != first:
+                        problems.add("videos in two places", path)
+    return videos
+
+
 def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
     """Return the index of the set under root: a row per clip, in the order of its lists.
 
@@ -57,31 +83,33 @@ def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
     whole file), label (official number; missing in the test split), label_name, split, group
     (missing: the set names no persons), text (the label with its objects filled in). Problems are
     left out: absent or unreadable lists, entries without an id or a known template, ids listed
-    twice, entries without a video, videos without an entry. One `DataWarning` counts them, and
-    `index.attrs["problems"]` lists them. Raises FileNotFoundError if labels, videos or all lists
-    are absent, `DataError` if the labels are unreadable, no clip is left or, with `strict`, for any
-    problem.
+    twice, entries without a video, videos without an entry or in two places. One `DataWarning`
+    counts them, and `index.attrs["problems"]` lists them. Raises FileNotFoundError, which says what
+    lies there, if labels, videos or all lists are absent, `DataError` if the labels are unreadable,
+    no clip is left or, with `strict`, for any problem.
 
     >>> read_something("no/such/folder")
     Traceback (most recent call last):
-    FileNotFoundError: missing: no/such/folder/something-something-v2-labels.json, ...
+    FileNotFoundError: no/such/folder lacks labels.json, train.json or validation.json, videos...
     """
     root = Path(root)
-    needed = [root / list_file("labels"), *(root / list_file(split) for split in LABELLED)]
-    absent = [path for path in needed if not path.is_file()]
-    if not (root / VIDEOS).is_dir():
-        absent.append(root / VIDEOS)
-    if absent and not (set(absent) < set(needed[1:])):
-        raise FileNotFoundError(f"missing: {', '.join(map(str, absent))}. {HOW_TO_GET}.")
-    labels = _labels(needed[0])
+    found = files_under(root, (".json", *SUFFIXES))
     problems = Problems(root, HOW_TO_GET)
-    files = {entry.name for entry in os.scandir(root / VIDEOS) if entry.name.endswith(".webm")}
+    lists, videos = _lists(found), _videos(found, problems)
+    needed = {
+        "labels.json": "labels" in lists,
+        "train.json or validation.json": {*LABELLED} & {*lists},
+        "videos (.webm)": videos,
+    }
+    if absent := [what for what, there in needed.items() if not there]:
+        raise missing(", ".join(absent), root, HOW_TO_GET)
+    labels = _labels(lists["labels"])
     seen, rows = set(), []
     for split in (*LABELLED, "test"):
-        path = root / list_file(split)
-        if not path.is_file():
+        path = lists.get(split)
+        if path is None:
             if split in LABELLED:
-                problems.add("absent list", path.name)
+                problems.add("absent list", f"{split}.json")
             continue
         try:
             entries = _load(path, list)
@@ -92,26 +120,27 @@ def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
             row = _row(entry, split, labels)
             if isinstance(row, str):
                 problems.add(row, f"{path.name}, entry {number}: {str(entry)[:80]}")
-            elif (file := f"{row['clip_id']}.webm") in seen:
-                problems.add("ids listed twice", f"{row['clip_id']} in {path.name}")
-            elif file in files:
-                rows.append({**row, "path": str(root / VIDEOS / file)})
-                seen.add(file)
+                continue
+            clip_id = row["clip_id"]
+            if clip_id in seen:
+                problems.add("ids listed twice", f"{clip_id} in {path.name}")
+            elif clip_id in videos:
+                rows.append({**row, "path": videos[clip_id]})
             else:
-                problems.add("listed videos absent", str(root / VIDEOS / file))
-                seen.add(file)
-    for file in sorted(files - seen):
-        problems.add("videos that no list names", str(root / VIDEOS / file))
+                problems.add("listed videos absent", f"{clip_id} of {path.name}")
+            seen.add(clip_id)
+    for clip_id in sorted(videos.keys() - seen):
+        problems.add("videos that no list names", videos[clip_id])
     return problems.settle(rows, strict)
 
 
 def _row(entry: Any, split: str, labels: dict[str, int]) -> dict | str:
     """Return an entry's row of the index, or what is wrong with it."""
     entry = entry if isinstance(entry, dict) else {}
-    number = entry.get("id")
-    if not re.fullmatch(r"\w+", str(number or "")):
+    clip_id = str(entry.get("id", ""))
+    if not re.fullmatch(r"\w[\w .-]*", clip_id):
         return "entries without an id"
-    row = {"clip_id": str(number), "start": 0, "stop": None, "split": split, "group": None}
+    row = {"clip_id": clip_id, "start": 0, "stop": None, "split": split, "group": None}
     if split == "test":
         return {**row, "label": None, "label_name": None, "text": None}
     template = entry.get("template")
@@ -119,6 +148,6 @@ def _row(entry: Any, split: str, labels: dict[str, int]) -> dict | str:
         return "entries without a template"
     name = template.replace("[", "").replace("]", "")
     if name not in labels:
-        return f"entries whose template {list_file('labels')} does not list"
+        return "entries whose template labels.json does not list"
     text = str(entry.get("label", "")).encode(errors="replace").decode()  # "\ud800" is valid JSON
     return {**row, "label": labels[name], "label_name": name, "text": text}

@@ -12,17 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidlib import check
-from vidlib.explain.objective import Perturbation, TargetScores
+from vidlib.explain.asked import held_fixed
+from vidlib.explain.objective import Objective, Perturbation
 from vidlib.explain.perturb import freeze, window_masks
-from vidlib.explain.scores import (
-    check_clips,
-    check_gradients,
-    held_fixed,
-    logits_of,
-    resolve_targets,
-    score_clips,
-    softmax,
-)
+from vidlib.explain.scores import check_clips, logits_of_clips, resolve_targets, softmax
+from vidlib.explain.trial import NO_GRADIENTS, check_gradients, check_steady
 
 
 def occlusion(
@@ -49,13 +43,14 @@ def occlusion(
     check.count("width", width, most=length)
     if width % 2 == 0:
         raise ValueError(f"width is {width}: give an odd number, which has a frame in the middle")
-    scores = TargetScores(model, clips, targets, micro_batch=micro_batch)
+    scores = Objective(model, clips, targets, micro_batch=micro_batch)
     frame = torch.arange(length, device=clips.device)
     near = (frame[:, None] - frame).abs() <= width // 2
     matrices = perturbation(near.to(scores.original))
     return scores.original[:, None] - scores.under_each(matrices)
 
 
+@torch.inference_mode(False)
 def integrated_gradients(
     model: nn.Module,
     clips: Tensor,
@@ -78,7 +73,7 @@ def integrated_gradients(
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     >>> clip = torch.rand(1, 1, 4, 1, 1)
     >>> added = integrated_gradients(model, clip, baseline=torch.zeros_like(clip)).sum()
-    >>> own, empty = (score_clips(model, c) for c in (clip, torch.zeros_like(clip)))
+    >>> own, empty = (model(c).softmax(1) for c in (clip, torch.zeros_like(clip)))
     >>> bool(added.isclose((own - empty)[0, own.argmax()], atol=1e-5))
     True
     """
@@ -95,20 +90,25 @@ def integrated_gradients(
     wanted = f"one of the clips' shape, {tuple(clips.shape)}"
     check.shape("baseline", baseline, wanted, baseline.shape == clips.shape)
     check.count("steps", steps)
-    targets = resolve_targets(targets, score_clips(model, clips, micro_batch=micro_batch))
+    logits = logits_of_clips(model, clips, micro_batch=micro_batch)
+    targets = resolve_targets(targets, softmax(logits))
+    check_steady(model, clips, logits)
     check_gradients(model, clips)
-    with held_fixed(model) as device:
-        method = IntegratedGradients(lambda inputs: softmax(logits_of(model, inputs)))
-        attributed = [
-            method.attribute(
-                clip[None].to(device),
-                start[None].to(device),
-                target=target,
-                n_steps=steps,
-                internal_batch_size=micro_batch,
-            )
-            for clip, start, target in zip(clips, baseline, targets.tolist(), strict=True)
-        ]
+    try:
+        with held_fixed(model, gradients=True) as asked:
+            method = IntegratedGradients(lambda inputs: softmax(asked(inputs)))
+            attributed = [
+                method.attribute(
+                    clip[None].clone().to(asked.device),
+                    start[None].to(asked.device),
+                    target=target,
+                    n_steps=steps,
+                    internal_batch_size=micro_batch,
+                )
+                for clip, start, target in zip(clips, baseline, targets.tolist(), strict=True)
+            ]
+    except RuntimeError as error:  # as of reentrant checkpoints, which learn_masks can use
+        raise ValueError(NO_GRADIENTS.format(error)) from error
     return torch.cat(attributed).detach().sum((1, 3, 4)).to(clips.device)
 
 
@@ -141,9 +141,9 @@ def random_masks(
     check.count("masks", masks, least=2)
     if masks % 2:
         raise ValueError(f"masks is {masks}: give an even number, as masks come in pairs")
-    scores = TargetScores(model, clips, targets, micro_batch=micro_batch)
+    scores = Objective(model, clips, targets, micro_batch=micro_batch)
     generator = torch.Generator().manual_seed(seed)
-    half = torch.rand(masks // 2, clips.shape[2], generator=generator) < 0.5
+    half = torch.rand(masks // 2, clips.shape[2], generator=generator, dtype=torch.float32) < 0.5
     on = torch.cat([half, ~half]).to(clips)
     found = scores.under_each(perturbation(on))
     return found @ (1 - 2 * on).to(found.dtype) / (masks // 2)
@@ -175,7 +175,7 @@ def discriminative_crop(
     check_clips(clips)
     length = clips.shape[2]
     check.count("shortest", shortest, most=length)
-    scores = TargetScores(model, clips, targets, micro_batch=micro_batch)
+    scores = Objective(model, clips, targets, micro_batch=micro_batch)
     crops = [(a, a + n) for n in range(shortest, length + 1) for a in range(length - n + 1)]
     sources = torch.stack([a + torch.from_numpy(sample_frames(b - a, length)) for a, b in crops])
     best = scores.under_each(F.one_hot(sources, length)).argmax(1)  # the first of ties

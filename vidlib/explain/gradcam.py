@@ -20,20 +20,12 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from vidlib import check
-from vidlib.explain.scores import (
-    check_clips,
-    check_finite,
-    check_gradients,
-    held_fixed,
-    logits_at_once,
-    logits_of_clips,
-    resolve_targets,
-    softmax,
-    takes_batches,
-    warn_of_probabilities,
-)
+from vidlib.explain.asked import Unanswered, held_fixed, together_or_alone
+from vidlib.explain.scores import check_clips, check_finite, resolve_targets, softmax
+from vidlib.explain.trial import NO_GRADIENTS, warn_of_probabilities
 
 
 def grad_cam(
@@ -52,7 +44,8 @@ def grad_cam(
 
     ``layer`` is the module of the model whose output is explained, by default the model's
     ``gradcam_layer``. It is called either once per clip and returns (B, K, T', H', W'), or once
-    per time step, in order, and returns (B, K, H', W'); a tuple that begins with either also works.
+    per time step, in order, and returns (B, K, H', W'). In a tuple, list or dict the first tensor
+    counts.
     ``reshape`` converts outputs of other shapes: see `channels_last` and `token_grid`. (In a model
     that classifies a class token, the other tokens of the last block have no effect and their map
     is zero: explain an earlier block.)
@@ -82,41 +75,51 @@ def grad_cam(
             f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last"
         )
     layer = _layer_of(model, layer)
-    check_gradients(model, clips)
-    if not takes_batches(model, clips):
-        options = {"layer": layer, "weights": weights, "score": score, "gradients": gradients}
-        options |= {"scale": scale, "reshape": reshape}
-        targets = resolve_targets(targets, logits_of_clips(model, clips))
-        return torch.cat(
-            [
-                grad_cam(model, clip, target, **options)
-                for clip, target in zip(clips.split(1), targets.split(1), strict=True)
-            ]
-        )
-    with held_fixed(model) as device, _recorded(layer, gradients) as outputs:
-        logits = logits_at_once(model, clips.detach().to(device))
-        warn_of_probabilities(logits.detach())
-        targets = resolve_targets(targets, logits)
-        activation = _over_time([output.detach() for output in outputs], reshape, len(clips))
-        # In double precision, as 1 - p of a near-certain guess is lost to rounding in single.
-        scores = softmax(logits.double()) if score == "softmax" else logits
-        chosen = scores.gather(1, targets[:, None]).sum()
-        if not chosen.requires_grad:
-            raise ValueError(
-                "the logits do not depend on what layer returned: pass a layer on the way to them, "
-                "or, if it runs in an activation checkpoint, set use_reentrant=False there"
+
+    def maps_of(clips: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Return the maps (B, T', H', W') of clips that the model sees together."""
+        with held_fixed(model, gradients=True) as asked, _recorded(layer, gradients, asked.noted):
+            logits = asked.together(clips.detach().to(asked.device))
+            warn_of_probabilities(logits.detach())
+            targets = resolve_targets(targets, logits)
+            outputs = [*asked.noted]  # as a checkpoint calls the layer again to go backward
+            activation = _over_time([output.detach() for output in outputs], reshape, len(clips))
+            # In double precision, as 1 - p of a near-certain guess is lost to rounding in single.
+            scores = softmax(logits.double()) if score == "softmax" else logits
+            weight = _over_time(
+                _gradients(scores.gather(1, targets[:, None]), outputs), reshape, len(clips)
             )
-        found = torch.autograd.grad(chosen, outputs, materialize_grads=True)
-    weight = _over_time(found, reshape, len(clips))
-    if weights != "cell":
-        weight = weight.mean((2, 3, 4) if weights == "clip" else (3, 4), keepdim=True)
-    maps = (weight * activation).sum(1).relu()
+        if weights != "cell":
+            weight = weight.mean((2, 3, 4) if weights == "clip" else (3, 4), keepdim=True)
+        return (weight * activation).sum(1).relu()
+
+    maps = together_or_alone(
+        maps_of, clips, *([] if targets is None else [torch.as_tensor(targets)])
+    )
     maps = F.interpolate(maps, clips.shape[3:], mode="bilinear", align_corners=False)
-    frame = torch.arange(clips.shape[2], device=device)
+    frame = torch.arange(clips.shape[2], device=maps.device)
     maps = maps[:, frame * maps.shape[1] // clips.shape[2]]
     peak = maps.amax((1, 2, 3) if scale == "clip" else (2, 3), keepdim=True)
     check_finite("maps", peak)
     return torch.where(peak > 0, maps / peak, 0).to(clips.device)
+
+
+def _gradients(scores: Tensor, outputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient of the sum of scores in each of the layer's outputs."""
+    found: Sequence[Tensor | None] = ()
+    if scores.requires_grad:
+        try:
+            found = torch.autograd.grad(scores.sum(), outputs, allow_unused=True)
+        except RuntimeError as error:
+            raise ValueError(NO_GRADIENTS.format(error)) from error
+    if all(gradient is None for gradient in found):
+        raise ValueError(
+            "the logits do not depend on what layer returned: pass a layer on the way to them. If "
+            "it is, then an activation checkpoint needs use_reentrant=False, and a network that "
+            "detaches, or runs under inference_mode, gives no gradients: use occlusion"
+        )
+    pairs = zip(outputs, found, strict=True)
+    return [torch.zeros_like(output) if grad is None else grad for output, grad in pairs]
 
 
 def channels_last(output: Tensor) -> Tensor:
@@ -161,33 +164,29 @@ def token_grid(
 
 
 @contextmanager
-def _recorded(layer: nn.Module, gradients: str) -> Iterator[list[Tensor]]:
+def _recorded(layer: nn.Module, gradients: str, outputs: list[Tensor]) -> Iterator[None]:
     """Collect the layer's (first) output at every call, and pass on a copy of it.
 
     The copy protects the record from operations in place, such as a following ReLU. The outputs
     require gradients and nothing before them does, so autograd records from here on only. For
     direct gradients it does not record the layer, so that no output depends on an earlier one.
     """
-    outputs: list[Tensor] = []
 
     def enter(_module: nn.Module, _inputs: tuple) -> None:
         torch.set_grad_enabled(gradients == "through")
 
-    def record(_module: nn.Module, _inputs: tuple, output: Tensor | tuple) -> Tensor | tuple:
+    def record(_module: nn.Module, _inputs: tuple, output: object) -> object:
         torch.set_grad_enabled(True)
-        first = output[0] if isinstance(output, tuple) else output
-        if not isinstance(first, Tensor):
-            kind = type(first).__name__
-            raise ValueError(f"layer returned a {kind}: pass one that returns a tensor or a tuple")
-        outputs.append(first.requires_grad_())
-        copy = first.clone()
-        return (copy, *output[1:]) if isinstance(output, tuple) else copy
+        values, spec = tree_flatten(output)
+        for at, value in enumerate(values):
+            if isinstance(value, Tensor) and value.is_floating_point():
+                outputs.append(value.requires_grad_())
+                return tree_unflatten([*values[:at], value.clone(), *values[at + 1 :]], spec)
+        return output
 
     hooks = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(record)]
     try:
-        # Works in any mode of the caller, and restores it although the hooks change it.
-        with torch.inference_mode(False), torch.enable_grad():
-            yield outputs
+        yield
     finally:
         for hook in hooks:
             hook.remove()
@@ -202,6 +201,8 @@ def _layer_of(model: nn.Module, layer: nn.Module | None) -> nn.Module:
             )
     if all(module is not layer for module in model.modules()):
         raise ValueError("layer is not a module of the model: pass one of model.modules()")
+    if isinstance(layer, torch.jit.ScriptModule):
+        raise ValueError("layer is scripted or traced, and cannot be watched: pass the plain model")
     return layer
 
 
@@ -210,7 +211,10 @@ def _over_time(
 ) -> Tensor:
     """Return what the layer gave in its calls, or its gradient, as (B, K, T', H', W')."""
     if not outputs:
-        raise ValueError("layer was not called in the forward pass: pass one that the model uses")
+        raise ValueError(
+            "layer was not called in the forward pass, or returned no tensor, alone or in a tuple, "
+            "list or dict: pass one that the model uses (scripted and exported ones use none)"
+        )
     if reshape is not None:
         outputs = [reshape(output) for output in outputs]
     shapes = {tuple(output.shape) for output in outputs}
@@ -219,5 +223,5 @@ def _over_time(
     if len(shapes) > 1 or shape[0] != clips or not (per_clip or len(shape) == 4):
         found = f"{', '.join(map(str, sorted(shapes)))} in {len(outputs)} call(s)"
         wanted = "(B, K, T, H, W) once or (B, K, H, W) per step, or give reshape="
-        raise ValueError(f"layer returned {found} for {clips} clips: pass one with {wanted}")
+        raise Unanswered(f"layer returned {found} for {clips} clips: pass one with {wanted}")
     return outputs[0] if per_clip else torch.stack(list(outputs), 2)

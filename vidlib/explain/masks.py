@@ -7,16 +7,19 @@ of them and taking some large steps of gradient descent from the best, at a frac
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from vidlib import check
-from vidlib.explain.objective import Objective, Perturbation
+from vidlib.explain.asked import held_fixed
+from vidlib.explain.objective import Objective
 from vidlib.explain.perturb import freeze, reverse
 from vidlib.explain.published import inner_variation, reverse_by_first_half, start_masks
-from vidlib.explain.scores import check_gradients, held_fixed
+from vidlib.explain.scores import check_clips
+from vidlib.explain.trial import check_gradients
 from vidlib.explain.windows import Windows
 
 PROCEDURES = ("corrected", "paper")
@@ -51,22 +54,18 @@ class TemporalMasks:
     landscape: Tensor | None = None
 
 
+@torch.inference_mode(False)
 def learn_masks(
     model: nn.Module,
     clips: Tensor,
     targets: Tensor | None = None,
     *,
-    perturbation: Perturbation = freeze,
     procedure: str = "corrected",
-    score: str = "softmax",
     start: Tensor | None = None,
-    l1: float = 0.01,
-    tv: float = 0.02,
-    beta: float = 3,
     iterations: int = 300,
     lr: float = 0.2,
-    micro_batch: int | None = None,
     progress: bool = False,
+    **options: Any,
 ) -> TemporalMasks:
     """Learn a mask for each clip (B, C, T, H, W) by Adam on Eq. 1, each clip as if it were alone.
 
@@ -86,9 +85,10 @@ def learn_masks(
     ``lr`` is 0.2, as in the authors' code for I3D: with the 0.001 of the paper's Table 4, 300 steps
     of Adam move a logit by about 0.3, so the start window would be the result.
 
-    ``targets`` (B,) are the classes to explain, by default the guess on the unperturbed clip;
-    ``perturbation`` maps masks (B, T) to matrices (B, T, T); ``score`` is "softmax" or "logit".
-    Clips go through the model, on its device, ``micro_batch`` at a time, by default
+    ``targets`` (B,) are the classes to explain, by default the guess on the unperturbed clip.
+    ``options`` are those of `Objective`: ``perturbation``, by default `freeze`, maps masks (B, T)
+    to matrices (B, T, T); ``score`` is "softmax" or "logit"; ``l1`` is 0.01, ``tv`` 0.02 and
+    ``beta`` 3. Clips go through the model, on its device, ``micro_batch`` at a time, by default
     `fitting_batch`; those that are done leave the batch. Only gradients of the mask are computed;
     modes, requires_grad flags and ``.grad`` are left as found. Raises ValueError for bad arguments.
 
@@ -101,9 +101,9 @@ def learn_masks(
     check.count("iterations", iterations, least=0)
     check.number("lr", lr, above=0)
     published = procedure == "paper"
-    if published and perturbation is reverse:
-        perturbation = reverse_by_first_half
-    objective = Objective(model, clips, targets, perturbation, score, (l1, tv, beta), micro_batch)
+    if published and options.get("perturbation") is reverse:
+        options["perturbation"] = reverse_by_first_half
+    objective = Objective(model, clips, targets, **options)
     if iterations:
         check_gradients(model, clips)
     shape = len(clips), clips.shape[2]
@@ -112,9 +112,7 @@ def learn_masks(
             check.shape("start", start, f"masks {shape}", start.shape == shape)
         elif published:
             frozen = objective.under(objective.rows, freeze(torch.ones(shape)))
-            start = start_masks(
-                lambda masks: objective.under(objective.rows, perturbation(masks)), *shape, frozen
-            )
+            start = start_masks(objective.under_masks, *shape, frozen)
         else:
             start = Windows(objective).smallest_enough(bar)
         start = start.to(objective.original)
@@ -148,16 +146,16 @@ def _descend(
     path = start.new_full((len(rows), iterations + 1, start.shape[1]), torch.nan)
     losses, scores = path[..., 0].clone(), path[..., 0].clone()
     for going in torch.arange(len(rows), device=rows.device).split(objective.micro_batch):
-        with held_fixed(objective.model) as device, torch.enable_grad():
+        with held_fixed(objective.model, gradients=True) as asked:
             shown, targets = (
-                x[rows[going]].to(device) for x in (objective.clips, objective.targets)
+                x[rows[going]].to(asked.device) for x in (objective.clips, objective.targets)
             )
-            begin = start[going].to(device).logit(least)
+            begin = start[going].to(asked.device).logit(least)
             logits = {i: row.requires_grad_() for i, row in zip(going.tolist(), begin, strict=True)}
             optimiser = torch.optim.Adam(list(logits.values()), lr)
             for step in range(iterations + 1):
                 masks = torch.stack([logits[i] for i in going.tolist()]).sigmoid()
-                loss, score = objective(shown, targets, masks)
+                loss, score = objective(asked, shown, targets, masks)
                 for record, values in ((path, masks), (losses, loss), (scores, score)):
                     record[going, step] = values.detach().to(record)
                 bar.update(len(going))
@@ -185,14 +183,9 @@ def search_masks(
     clips: Tensor,
     targets: Tensor | None = None,
     *,
-    perturbation: Perturbation = freeze,
-    score: str = "softmax",
-    l1: float = 0.01,
-    tv: float = 0.02,
-    beta: float = 3,
     step: int | None = None,
-    micro_batch: int | None = None,
     progress: bool = False,
+    **options: Any,
 ) -> TemporalMasks:
     """Find the best contiguous on/off mask of each clip (B, C, T, H, W) by scoring them all.
 
@@ -206,9 +199,10 @@ def search_masks(
     >>> found.mask.shape, int(found.landscape[0].isfinite().sum())
     (torch.Size([3, 4]), 10)
     """
+    check_clips(clips)
     if step is not None:
         check.count("step", step, most=clips.shape[2])
-    objective = Objective(model, clips, targets, perturbation, score, (l1, tv, beta), micro_batch)
+    objective = Objective(model, clips, targets, **options)
     windows = Windows(objective)
     with tqdm(disable=not progress, desc="windows", total=0) as bar:
         windows.try_those(windows.on_grid(step or max(1, clips.shape[2] // 16)), bar)
@@ -228,18 +222,14 @@ def _of_best(windows: Windows, start: Tensor | None = None) -> TemporalMasks:
     )
 
 
+@torch.inference_mode(False)
 def find_masks(
     model: nn.Module,
     clips: Tensor,
     targets: Tensor | None = None,
     *,
-    perturbation: Perturbation = freeze,
-    score: str = "softmax",
-    l1: float = 0.01,
-    tv: float = 0.02,
-    beta: float = 3,
-    micro_batch: int | None = None,
     progress: bool = False,
+    **options: Any,
 ) -> TemporalMasks:
     """Find a good mask of each clip (B, C, T, H, W) at a fraction of the others' cost.
 
@@ -258,8 +248,7 @@ def find_masks(
     >>> bool((find_masks(model, clips).loss <= search_masks(model, clips).loss + 0.1).all())
     True
     """
-    weights = (l1, tv, beta)
-    objective = Objective(model, clips, targets, perturbation, score, weights, micro_batch)
+    objective = Objective(model, clips, targets, **options)
     check_gradients(model, clips)
     windows = Windows(objective)
     with tqdm(disable=not progress, desc="windows", total=0) as bar:

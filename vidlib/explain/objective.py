@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vidlib import check
-from vidlib.explain.perturb import perturb
+from vidlib.explain.asked import Asked, held_fixed
+from vidlib.explain.perturb import freeze, perturb
 from vidlib.explain.scores import (
     check_clips,
     fitting_batch,
-    held_fixed,
-    logits_of,
     logits_of_clips,
     resolve_targets,
     softmax,
 )
+from vidlib.explain.trial import check_steady
 
 Perturbation = Callable[[Tensor], Tensor]  # masks (B, T) to row-stochastic matrices (B, T, T)
 SCORES = ("softmax", "logit")
@@ -36,12 +36,13 @@ def penalty(mask: Tensor, l1: float = 0.01, tv: float = 0.02, beta: float = 3) -
     return l1 * mask.sum(1) + tv * mask.diff(dim=1).abs().pow(beta).sum(1)
 
 
-class TargetScores:
-    """The scores of one class for each clip, unperturbed and with its frames mixed.
+class Objective:
+    """Equation 1 for some clips and a network, and the scores of one class for each clip.
 
     Attributes: targets (B,) int64, the class of each clip; original (B,), its score on the
     unperturbed clip; micro_batch, clips that go through the network at once, by default
-    `fitting_batch`. Raises ValueError for bad arguments before the network sees a clip.
+    `fitting_batch`; weights, l1, tv and beta. Raises ValueError for bad arguments before the
+    network sees a clip.
     """
 
     def __init__(
@@ -50,18 +51,27 @@ class TargetScores:
         clips: Tensor,
         targets: Tensor | None = None,
         *,
+        perturbation: Perturbation = freeze,
         score: str = "softmax",
+        l1: float = 0.01,
+        tv: float = 0.02,
+        beta: float = 3,
         micro_batch: int | None = None,
     ):
         """Check everything and score the unperturbed clips."""
         check_clips(clips)
         check.one_of("score", score, SCORES)
+        check.number("l1", l1, least=0)
+        check.number("tv", tv, least=0)
+        check.number("beta", beta, least=1)  # below 1 a flat mask has no gradient
         if micro_batch is not None:
             check.count("micro_batch", micro_batch)
         self.model, self.clips, self.score = model, clips.detach(), score
+        self.perturbation, self.weights = perturbation, (l1, tv, beta)
         self.micro_batch = micro_batch or fitting_batch(model, self.clips)
         logits = logits_of_clips(model, self.clips, micro_batch=self.micro_batch)
         self.targets = resolve_targets(targets, logits)
+        check_steady(model, self.clips, logits)
         self.original = self._of_targets(logits, self.targets)
         self.rows = torch.arange(len(clips), device=clips.device)
 
@@ -69,23 +79,27 @@ class TargetScores:
         values = softmax(logits) if self.score == "softmax" else logits
         return values.gather(1, targets[:, None]).squeeze(1)
 
-    def of_shown(self, clips: Tensor, targets: Tensor, matrices: Tensor) -> Tensor:
+    def of_shown(self, asked: Asked, clips: Tensor, targets: Tensor, matrices: Tensor) -> Tensor:
         """Return the scores (N,) of clips (N, C, T, H, W) mixed by matrices (N, T, T)."""
-        return self._of_targets(logits_of(self.model, perturb(clips, matrices)), targets)
+        return self._of_targets(asked(perturb(clips, matrices)), targets)
 
-    @torch.no_grad()
     def under(self, rows: Tensor, matrices: Tensor, bar: tqdm | None = None) -> Tensor:
         """Return the scores (N,) of the clips of rows (N,), each mixed by its matrix (N, T, T)."""
         found = [self.original[:0]]
-        with held_fixed(self.model) as device:
+        with held_fixed(self.model) as asked:
             for part, mixed in zip(
                 rows.split(self.micro_batch), matrices.split(self.micro_batch), strict=True
             ):
-                shown, targets = (x[part].to(device) for x in (self.clips, self.targets))
-                found.append(self.of_shown(shown, targets, mixed.to(device)).to(rows.device))
+                shown, targets = (x[part].to(asked.device) for x in (self.clips, self.targets))
+                scores = self.of_shown(asked, shown, targets, mixed.to(asked.device))
+                found.append(scores.to(rows.device))
                 if bar is not None:
                     bar.update(len(part))
         return torch.cat(found)
+
+    def under_masks(self, masks: Tensor) -> Tensor:
+        """Return the scores (B,) of the clips, each under its mask of (B, T)."""
+        return self.under(self.rows, self.perturbation(masks))
 
     def under_each(self, matrices: Tensor) -> Tensor:
         """Return the scores (B, N) of every clip under each of the same matrices (N, T, T)."""
@@ -93,31 +107,9 @@ class TargetScores:
         rows = self.rows.repeat_interleave(count)
         return self.under(rows, matrices.repeat(clips, 1, 1)).view(clips, count)
 
-
-class Objective(TargetScores):
-    """Equation 1 for some clips and a network: shared by the ways to minimise it.
-
-    weights: l1, tv and beta.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        clips: Tensor,
-        targets: Tensor | None,
-        perturbation: Perturbation,
-        score: str,
-        weights: tuple[float, float, float],
-        micro_batch: int | None,
-    ):
-        """Check everything and score the unperturbed clips."""
-        for name, weight in zip(("l1", "tv"), weights, strict=False):
-            check.number(name, weight, least=0)
-        check.number("beta", weights[2], least=1)  # below 1 a flat mask has no gradient
-        super().__init__(model, clips, targets, score=score, micro_batch=micro_batch)
-        self.perturbation, self.weights = perturbation, weights
-
-    def __call__(self, clips: Tensor, targets: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, asked: Asked, clips: Tensor, targets: Tensor, masks: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return loss and score, both (N,), of clips (N, C, T, H, W) under masks (N, T)."""
-        score = self.of_shown(clips, targets, self.perturbation(masks))
+        score = self.of_shown(asked, clips, targets, self.perturbation(masks))
         return penalty(masks, *self.weights) + score, score

@@ -1,7 +1,7 @@
 """Sizes and costs of networks, and which frames their activations depend on."""
 
-import contextlib
-from collections.abc import Iterator
+import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,18 +9,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-
-
-@contextlib.contextmanager
-def _evaluated(network: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode and back: in training, BatchNorm mixes frames and updates."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _tensor(output: Tensor | tuple) -> Tensor:
@@ -42,10 +30,13 @@ def temporal_reach(network: Any, clips: Tensor, layer: nn.Module | None = None) 
            [0, 0, 1, 1]])
     """
     layer = network.gradcam_layer if layer is None else layer
-    outputs = []
-    hook = layer.register_forward_hook(lambda _m, _i, output: outputs.append(_tensor(output)))
+    names = {module: name for name, module in network.named_modules()}
+    network = copy.deepcopy(network).eval()  # in training, BatchNorm mixes frames and remembers
+    outputs: list[Tensor] = []
+    layer = network.get_submodule(names[layer])
+    layer.register_forward_hook(lambda _m, _i, output: outputs.append(_tensor(output)))
     clips = clips.detach().requires_grad_()
-    with hook, torch.enable_grad(), _evaluated(network):
+    with torch.enable_grad():
         network(clips)
     steps = list(outputs[0].unbind(2)) if outputs[0].ndim == 5 else outputs
     rows = []
@@ -67,20 +58,20 @@ def layer_costs(network: nn.Module, clip: Tensor) -> pd.DataFrame:
     >>> layer_costs(nn.Sequential(nn.Conv3d(3, 2, 1)), torch.rand(1, 3, 4, 8, 8))["output"][0]
     (2, 4, 8, 8)
     """
+    network = copy.deepcopy(network).eval()
     parts: dict[str, nn.Module] = {}
     for name, module in network.named_children():
         members = module.named_children() if isinstance(module, nn.ModuleList) else ()
         if not isinstance(module, (nn.Dropout, nn.Identity, nn.Flatten)):
             parts |= {f"{name}.{k}": member for k, member in members} or {name: module}
     shapes: dict[str, tuple] = {}
-    counter = FlopCounterMode(display=False)
-    with contextlib.ExitStack() as hooks, torch.no_grad(), _evaluated(network), counter:
-        for name, module in parts.items():
 
-            def record(_module, _inputs, output, name=name):
-                shapes[name] = tuple(_tensor(output).shape[1:])
+    def record(name: str, _module, _inputs, output) -> None:
+        shapes[name] = tuple(_tensor(output).shape[1:])
 
-            hooks.enter_context(module.register_forward_hook(record))
+    for name, module in parts.items():
+        module.register_forward_hook(partial(record, name))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(clip)
     flops = {name: sum(by.values()) for name, by in counter.get_flop_counts().items()}
     kind = type(network).__name__

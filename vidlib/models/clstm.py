@@ -100,9 +100,8 @@ class CLSTM(nn.Module):
         """Build the network with PyTorch's default initialisation."""
         super().__init__()
         counts = {"num_classes": num_classes, "frames": frames, "layers": layers, "hidden": hidden}
-        for name, value in counts.items():
+        for name, value in (counts | {"kernel": kernel}).items():
             check.count(name, value)
-        check.count("kernel", kernel)
         if kernel % 2 == 0:
             raise ValueError(f"kernel is {kernel}: give an odd number, which keeps the size of h")
         check.counts("size", size, 2)
@@ -126,19 +125,19 @@ class CLSTM(nn.Module):
 
         self.frames, self.size, self.head = frames, tuple(size), head
         inputs = [3] + [channels] * (layers - 1)
-        self.layers = nn.ModuleList(
-            ConvLSTM(n, hidden, kernel, s) for n, s in zip(inputs, strides, strict=True)
-        )
+
+        def stack(backwards: bool) -> nn.ModuleList:
+            parts = zip(inputs, strides, strict=True)
+            return nn.ModuleList(ConvLSTM(n, hidden, kernel, s, backwards) for n, s in parts)
+
+        self.layers = stack(False)
         if bidirectional:
-            self.backward_layers = nn.ModuleList(
-                ConvLSTM(n, hidden, kernel, s, True) for n, s in zip(inputs, strides, strict=True)
-            )
+            self.backward_layers = stack(True)
             self.joined = nn.Identity()  # the last layer's output, (B, channels, T, H, W)
         self.pooled = nn.Identity()  # the last block's maps, (B, channels, T, H', W')
         self.bidirectional = bidirectional
-        self.norms = nn.ModuleList(
-            nn.BatchNorm2d(channels) for _ in range(1 if shared_norm else layers)
-        )
+        norms = 1 if shared_norm else layers
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(norms))
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(features[head], num_classes)
 

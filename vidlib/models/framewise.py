@@ -16,10 +16,10 @@ GRID = 4  # cells a side over which a frame's maps are averaged, so that places 
 
 
 class FrameEncoder(nn.Module):
-    """A 2D CNN on single frames: three convolutions, two poolings, one linear layer.
+    """A 2D CNN on each frame alone: three convolutions, two poolings, one linear layer.
 
     Averages over a grid tell where something is, maxima over the frame that it is there.
-    Maps (N, 3, H, W) to (N, features), features = 4 width.
+    Maps clips (B, 3, T, H, W) to (B, T, features), features = 4 width.
     """
 
     def __init__(self, width: int):
@@ -36,42 +36,31 @@ class FrameEncoder(nn.Module):
         self.features = 4 * width
         self.linear = nn.Linear(inputs * (GRID**2 + 1), self.features)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map frames to features of at least 0."""
-        maps = self.body(frames)
-        pooled = [F.adaptive_avg_pool2d(maps, GRID).flatten(1), maps.amax((2, 3))]
-        return F.relu(self.linear(torch.cat(pooled, 1)))
-
-
-class _Framewise(nn.Module):
-    """A classifier that puts every frame through the same encoder."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.encoder = FrameEncoder(width)
-
-    def encode(self, clips: Tensor) -> Tensor:
-        """Map clips (B, 3, T, H, W) to the features of their frames, (B, T, features)."""
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, T, H, W) to the features of their frames, at least 0."""
         good = clips.ndim == 5 and clips.shape[1] == 3 and min(clips.shape[3:]) >= 16
         check.shape("clips", clips, "(B, 3, T, H, W) of at least 16 pixels a side", good)
         frames = clips.transpose(1, 2)
-        return self.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        maps = self.body(frames.flatten(0, 1))
+        pooled = [F.adaptive_avg_pool2d(maps, GRID).flatten(1), maps.amax((2, 3))]
+        return F.relu(self.linear(torch.cat(pooled, 1))).unflatten(0, frames.shape[:2])
 
 
-class FrameAverage(_Framewise):
+class FrameAverage(nn.Module):
     """Averages the logits of single frames: blind to the order of the frames, by construction."""
 
     def __init__(self, num_classes: int, *, width: int = 16):
         """Build the network with PyTorch's default initialisation."""
-        super().__init__(width)
+        super().__init__()
+        self.encoder = FrameEncoder(width)
         self.head = nn.Linear(self.encoder.features, num_classes)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
-        return self.head(self.encode(clips)).mean(1)
+        return self.head(self.encoder(clips)).mean(1)
 
 
-class FrameGRU(_Framewise):
+class FrameGRU(nn.Module):
     """A GRU over the features of single frames; the average of both over time is classified.
 
     shuffled: whether the frames of every clip come in a random order, so that only the set of
@@ -82,7 +71,8 @@ class FrameGRU(_Framewise):
 
     def __init__(self, num_classes: int, *, width: int = 16, shuffled: bool):
         """Build the network with PyTorch's default initialisation."""
-        super().__init__(width)
+        super().__init__()
+        self.encoder = FrameEncoder(width)
         self.shuffled = shuffled
         features = self.encoder.features
         self.gru = nn.GRU(features, features, batch_first=True)
@@ -90,7 +80,7 @@ class FrameGRU(_Framewise):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
-        features = self.encode(clips)
+        features = self.encoder(clips)
         if self.shuffled:
             order = self._noise(clips).argsort(1).to(features.device)
             features = features.gather(1, order[..., None].expand_as(features))

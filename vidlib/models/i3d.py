@@ -209,15 +209,13 @@ class I3D(nn.Module):
             self.add_module(name, module)
             channels = module.channels
         self.fits: tuple[int, ...] | None = None  # the only shape that a head takes
+        self.takes = "clips (B, 3, T, H, W)"
         if head == "sequence":
             self.fits = (3, frames, *size)
-            kept = channels
-            for side, strides in (
-                (frames, temporal_strides),
-                (size[0], spatial_strides),
-                (size[1], spatial_strides),
-            ):
-                kept *= math.ceil(side / math.prod(strides))
+            self.takes = f"{self.fits}, as this head was built for"
+            strides = [math.prod(s) for s in (temporal_strides, spatial_strides, spatial_strides)]
+            sides = zip((frames, *size), strides, strict=True)
+            kept = channels * math.prod(-(-side // stride) for side, stride in sides)
             self.flatten = nn.Flatten()
             self.dropout = nn.Dropout(dropout)
             self.logits: nn.Module = nn.Linear(kept, num_classes)
@@ -234,11 +232,8 @@ class I3D(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
         good = clips.ndim == 5 and clips.shape[1] == 3 and 0 not in clips.shape
-        check.shape("clips", clips, "clips (B, 3, T, H, W)", good)
-        if self.fits:
-            wanted = ", ".join(map(str, self.fits))
-            good = tuple(clips.shape[1:]) == self.fits
-            check.shape("clips", clips, f"({wanted}), as this head was built for", good)
+        good = good and self.fits in (None, tuple(clips.shape[1:]))
+        check.shape("clips", clips, self.takes, good)
         x = clips.contiguous(memory_format=torch.channels_last_3d)
         for module in self.children():  # in the order of their definition
             x = module(x)

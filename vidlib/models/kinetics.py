@@ -14,7 +14,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -49,25 +49,19 @@ class WeightsError(ValueError):
     """Weights were not fetched, are refused or do not fit; the message says which and why."""
 
 
-def _leaves(tree: dict, path: str = "") -> dict[str, np.ndarray]:
-    """Return the arrays of nested dicts by their path "a/b/c"."""
-    if not isinstance(tree, dict):
-        return {path[1:]: tree}
-    return {k: v for key, one in tree.items() for k, v in _leaves(one, f"{path}/{key}").items()}
-
-
 def convert_arrays(tree: dict) -> dict[str, Tensor]:
     """Turn DeepMind's arrays, in nested dicts, into a state dict of `I3D`.
 
     Kernels change from (T, H, W, inputs, outputs) to (outputs, inputs, T, H, W), BatchNorm's
     statistics from (1, 1, 1, 1, C) to (C,). Its scale, which the file lacks, is 1.
 
-    >>> tree = {"params": {"Conv3d_2b_1x1": {"Conv_0": {"kernel": np.zeros((1, 1, 1, 4, 8))}}}}
+    >>> kernel = torch.zeros(1, 1, 1, 4, 8).numpy()
+    >>> tree = {"params": {"Conv3d_2b_1x1": {"Conv_0": {"kernel": kernel}}}}
     >>> {name: tuple(value.shape) for name, value in convert_arrays(tree).items()}
     {'Conv3d_2b_1x1.conv3d.weight': (8, 4, 1, 1, 1)}
     """
     state = {}
-    for path, array in _leaves(tree).items():
+    for path, array in pd.json_normalize(tree, sep="/").iloc[0].items():
         name = path.partition("/")[2]  # without "params" or "batch_stats"
         for theirs, ours in NAMES.items():
             name = name.replace(theirs, ours)

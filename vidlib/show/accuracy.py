@@ -1,43 +1,14 @@
-"""Figures of how well a network classifies: learning curves, Table 1, shares with intervals."""
+"""Figures of how well networks classify: Table 1, shares with intervals."""
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from vidlib.compare.accuracy import MEASURES
-from vidlib.show.chart import COLOURS, DOTTED, Chart, chart, panels, whiskers
+from vidlib.show.chart import DOTTED, Chart, chart, whiskers
 from vidlib.show.sentences import estimate
 
 MEASURE_TITLES = {"top1": "top-1", "f1": "F1", "top5": "top-5", "f1_top5": "top-5 F1"}
 SYMBOLS = ("circle", "square", "diamond", "cross")  # for readers who do not see the colours
-
-
-def learning_curves(history: pd.DataFrame, title: str) -> Chart:
-    """Return loss and accuracy on both splits by epoch.
-
-    history: a row per epoch, with epoch (from 0), train_loss, train_accuracy, validation_loss and
-    validation_accuracy.
-
-    >>> epoch = {"epoch": 0, "train_loss": 1.5, "validation_loss": 1.4}
-    >>> epoch |= {"train_accuracy": 0.2, "validation_accuracy": 0.3}
-    >>> learning_curves(pd.DataFrame([epoch]), "I3D").alt
-    'Learning curves of I3D. After 1 epochs the accuracy is 20% in training, 30% in validation.'
-    """
-    fig = panels(("loss (nats)", "accuracy"))
-    for colour, split in zip(COLOURS, ("train", "validation"), strict=False):
-        line = {"color": colour, "dash": "solid" if split == "train" else "dot"}
-        for column, what in enumerate(("loss", "accuracy"), 1):
-            curve = {"x": history["epoch"] + 1, "y": history[f"{split}_{what}"], "line": line}
-            legend = {"name": split, "legendgroup": split, "showlegend": column == 1}
-            fig.add_scatter(**curve, **legend, mode="lines+markers", row=1, col=column)
-    fig.update_xaxes(title_text="epoch")
-    fig.update_yaxes(range=[0, 1], row=1, col=2)
-    last = history.iloc[-1]
-    alt = (
-        f"Learning curves of {title}. After {len(history)} epochs the accuracy is "
-        f"{last['train_accuracy']:.0%} in training, {last['validation_accuracy']:.0%} in "
-        "validation."
-    )
-    return chart(fig, alt=alt)
 
 
 def table_1(summary: pd.DataFrame) -> pd.DataFrame:

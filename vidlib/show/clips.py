@@ -87,7 +87,7 @@ def explanation_row(
     return Row(title, columns, mask, scores)
 
 
-def explanation_player(study, position: int, *, autoplay: bool = False) -> Figure:
+def explanation_player(study, position: int) -> Figure:
     """Return original, Grad-CAM and frozen clip of both networks, with mask line and scores.
 
     position: of the clip among those that are explained. Scores: OS, FS and RS of the guessed
@@ -109,7 +109,7 @@ def explanation_player(study, position: int, *, autoplay: bool = False) -> Figur
         rows.append(
             explanation_row(title, clips.frames[position], mask, saliency=saliency, scores=scores)
         )
-    return player(rows, caption=caption_of(study, clips, position), autoplay=autoplay)
+    return player(rows, caption=caption_of(study, clips, position))
 
 
 def caption_of(study, clips: Clips, position: int) -> str:
@@ -118,25 +118,6 @@ def caption_of(study, clips: Clips, position: int) -> str:
     number = None if study.rendered else NUMBERS.get(clip["clip_id"])
     theirs = f" The paper's sequence {number}." if number else ""
     return f"{clip['label_name']}: clip {clip['clip_id']} of the validation split.{theirs}"
-
-
-def maps_player(
-    frames: np.ndarray, maps: Mapping[str, Mapping[str, np.ndarray]], *, caption: str
-) -> Figure:
-    """Return a clip's frames, (T, H, W, 3) uint8, beside saliency maps laid over them, in step.
-
-    maps: by row and title, each (T, H, W) in [0, 1].
-
-    >>> maps = {"I3D": {"Grad-CAM": np.ones((3, 2, 2))}}
-    >>> maps_player(np.zeros((3, 8, 8, 3), np.uint8), maps, caption="All salient.")
-    <Figure: 3 frames (I3D: original, Grad-CAM): All salient.>
-    """
-    shown = enlarged(frames)
-    rows = [
-        Row(row, {"original": shown} | {title: _laid_over(shown, m) for title, m in of_row.items()})
-        for row, of_row in maps.items()
-    ]
-    return player(rows, caption=caption)
 
 
 def _laid_over(frames: np.ndarray, saliency: np.ndarray) -> np.ndarray:

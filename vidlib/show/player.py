@@ -30,20 +30,11 @@ class Row:
     scores: Mapping[str, str | float] = field(default_factory=dict)
 
 
-def player(
-    rows: Sequence[Row],
-    *,
-    caption: str,
-    frame_numbers: Sequence[int] | None = None,
-    fps: float = 5,
-    autoplay: bool = False,
-) -> sprites.Figure:
+def player(rows: Sequence[Row], *, caption: str, fps: float = 5) -> sprites.Figure:
     """Return a playable figure of clips side by side, in step.
 
     All columns of all rows share one shape ``(T, H, W, 3)`` uint8. ``caption`` appears under the
-    figure and is its text alternative: say what the figure shows. ``frame_numbers`` are the T frame
-    numbers in the source video, shown beside the count; ``fps`` is the speed at 1x. With
-    ``autoplay`` it starts by itself, except for readers who asked for less motion.
+    figure and is its text alternative: say what the figure shows. ``fps`` is the speed at 1x.
 
     Raises ValueError that names the row and column for a wrong type, shape or dtype, for mask
     values outside [0, 1], and for lengths that disagree.
@@ -52,7 +43,7 @@ def player(
     >>> player([Row("I3D", {"original": clip, "reversed": clip[::-1]})], caption="A black clip.")
     <Figure: 16 frames (I3D: original, reversed): A black clip.>
     """
-    length, height, width = _check(rows, caption, frame_numbers, fps)
+    length, height, width = _check(rows, caption, fps)
     places: dict[bytes, int] = {}  # of each distinct frame in the sheet
     described = [
         {
@@ -74,8 +65,6 @@ def player(
         "caption": caption,
         "frames": length,
         "fps": fps,
-        "autoplay": autoplay,
-        "numbers": None if frame_numbers is None else [int(n) for n in frame_numbers],
         **sprites.sprite_sheet(tiles),
         "rows": described,
     }
@@ -124,9 +113,7 @@ def _score(value: str | float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
-def _check(
-    rows: Sequence[Row], caption: str, frame_numbers: Sequence[int] | None, fps: float
-) -> tuple[int, ...]:
+def _check(rows: Sequence[Row], caption: str, fps: float) -> tuple[int, ...]:
     """Refuse what cannot be shown; return the number of frames, their height and width."""
     check.filled("caption", caption, "words that say what the figure shows")
     check.number("fps", fps, above=0)
@@ -144,8 +131,4 @@ def _check(
             check.shape(name, clip, wanted, clip.shape == first)
         if row.mask is not None:
             sprites.check_mask(f"the mask of row {row.title!r}", row.mask, first[0])
-    if frame_numbers is not None and len(frame_numbers) != first[0]:
-        raise ValueError(
-            f"frame_numbers has {len(frame_numbers)} entries: give one per frame, {first[0]}"
-        )
     return first[:3]

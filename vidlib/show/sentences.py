@@ -6,30 +6,6 @@ import pandas as pd
 
 from vidlib.compare.intervals import bootstrap_interval
 
-OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD with momentum"}
-SCHEDULES = {
-    "one-cycle": "a learning rate that rises and falls once, {lr:g} at the top",
-    "plateau": "a learning rate of {lr:g}, halved whenever the validation loss stands still",
-    "constant": "a learning rate of {lr:g}",
-}
-
-
-def on_training(profile, family: str) -> str:
-    """Say how a profile trains the networks of a family, "i3d" or "clstm".
-
-    >>> on_training(study.profile, "i3d")[:36]
-    'Lightning trains it from scratch for'
-    """
-    epochs, lr, optimizer, schedule = (
-        getattr(profile, f"{family}_{name}") for name in ("epochs", "lr", "optimizer", "schedule")
-    )
-    return (
-        f"Lightning trains it from scratch for {epochs} epochs, in batches of "
-        f"{profile.batch_size}, with {OPTIMIZERS[optimizer]} and "
-        f"{SCHEDULES[schedule].format(lr=lr)}. Every epoch leaves a checkpoint: killed, the "
-        "training goes on from there."
-    )
-
 
 def versus(rows: pd.DataFrame, measure: str, baseline: str, *, form: str, seed: int) -> str:
     """Say how the mean of one column compares with that of another, over the same rows.

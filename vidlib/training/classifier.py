@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
-from torch.utils.data import DataLoader
 
-from vidlib.data.clips import Batch, Clips, batch_loader, to_network
+from vidlib.data.clips import Batch, Batches, Clips, batch_loader, to_network
 from vidlib.training.recipe import OPTIMIZERS, Recipe, TrainingError
 
 
@@ -37,7 +36,7 @@ class Classifier(L.LightningModule):
         self.sums = {split: np.zeros(3) for split in self.clips}
         self.clips_in_batch = 0  # of all processes
 
-    def _loader(self, split: str, **options) -> DataLoader:
+    def _loader(self, split: str, **options) -> Batches:
         clips, trainer = self.clips[split], self.trainer
         share = trainer.global_rank, trainer.world_size
         # Processes of one machine share the cores that they may use; not every system says which.
@@ -46,13 +45,13 @@ class Classifier(L.LightningModule):
         workers = -(-cores // trainer.num_devices) if clips.frames.decoded else 0
         return batch_loader(clips, self.recipe.batch_size, share=share, workers=workers, **options)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> Batches:
         """Return the batches of the running epoch."""
         epoch = torch.Generator().manual_seed(1000 * self.recipe.seed + self.current_epoch)
         order = torch.randperm(len(self.clips["train"]), generator=epoch).tolist()
         return self._loader("train", order=order, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> Batches:
         """Return the batches of the validation split."""
         return self._loader("validation")
 

@@ -112,8 +112,6 @@ def fit(
     last = folder / "last.ckpt"
     resumes = distributed.broadcast(last.exists()) if several > 1 else last.exists()
     with warnings.catch_warnings():
-        # Clips are in memory already: loader workers, which it recommends, would only copy them.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
         warnings.filterwarnings("ignore", ".*LeafSpec.*", DeprecationWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")

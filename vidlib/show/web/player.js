@@ -76,7 +76,6 @@ class TemporalMaskPlayer extends HTMLElement {
     this.#sheet.onload = () => {
       this.setAttribute("ready", "");
       this.frame = 0;
-      if (figure.autoplay && !lessMotion()) this.play();
     };
     this.#sheet.onerror = () =>
       box.append(make("p", { class: "failed", role: "alert" }, "The pictures cannot be decoded."));
@@ -126,8 +125,7 @@ class TemporalMaskPlayer extends HTMLElement {
   }
 
   #position(t) {
-    const { frames, numbers } = this.#figure;
-    return `${t + 1} / ${frames}${numbers ? ` · video frame ${numbers[t]}` : ""}`;
+    return `${t + 1} / ${this.#figure.frames}`;
   }
 
   #key(event) {
