@@ -6,11 +6,14 @@ The table `tables/datasets.yaml` lists them. Functions are named there, not impo
 depends on the code of its own data set only.
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidlib import check
 from vidlib.named import read_table
+
+KTH_LIST = "00sequences.txt"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class DataSet:
 def data_set(name: str, data: Path) -> DataSet:
     """Return a data set by its name: one of `DATASETS`, or one's own, a folder in `data`.
 
-    A folder with KTH's list 00sequences.txt is read as KTH Actions, any other as Something-something.
+    A folder with KTH's list, `KTH_LIST`, is read as KTH Actions, others as Something-something.
     Raises ValueError for a name that is neither.
 
     >>> data_set("something-min", Path())
@@ -63,7 +66,7 @@ def data_set(name: str, data: Path) -> DataSet:
         return DATASETS[name]
     if not folder.is_dir() or folder.name != name:
         raise ValueError(check.unknown("dataset", name, (*DATASETS, f"a folder in {data}")))
-    if any(folder.glob("00sequences.txt")) or any(folder.glob("*/00sequences.txt")):
+    if any(name.lower() == KTH_LIST for _, _, names in os.walk(folder) for name in names):
         return replace(DATASETS["kth"], reader="vidlib.data.kth:read_own")
     return DATASETS["something"]
 

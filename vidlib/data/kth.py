@@ -37,7 +37,7 @@ SPLITS: dict[str, dict[str, Iterable[int]]] = {
         "test": (22, 2, 3, 5, 6, 7, 8, 9, 10),
     },
 }
-_VIDEO = rf"(?P<video>person(?P<subject>\d\d)_(?P<action>{'|'.join(ACTIONS)})_(?P<scenario>d[1-4]))"
+_VIDEO = r"(?P<video>person(?P<subject>\d\d+)_(?P<action>[a-zA-Z]\w*?)_(?P<scenario>d\d))"
 _RANGE = r"\d+\s*-\s*\d+"
 _RANGES = rf"frames\s+(?P<ranges>{_RANGE}(?:\s*,\s*{_RANGE})*)\s*,?"
 LINE = re.compile(rf"{_VIDEO}\s+(?:\*missing\*|{_RANGES})")
@@ -56,7 +56,18 @@ def kth_files(root: Path) -> dict[str, list[str]]:
     return found
 
 
-def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.DataFrame:
+def read_own(root: Path) -> pd.DataFrame:
+    """Return the index of a set of one's own in this layout, as `read_kth` does.
+
+    Actions and people are those with videos. Actions are numbered by name; of the people, the first
+    16 in 25 train.
+    """
+    return read_kth(root, own=True)
+
+
+def read_kth(
+    root: Path, *, split: str = "paper", strict: bool = False, own: bool = False
+) -> pd.DataFrame:
     """Return the index of the set under root: a row per sequence, in the order of its list.
 
     split: "paper" (subjects 1 to 16 train, 17 to 25 are held out, as "validation") or "original"
@@ -68,7 +79,7 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
     that reaches over the end is cut there. One `DataWarning` counts them, and
     `index.attrs["problems"]` lists them. Raises ValueError for another split, FileNotFoundError,
     which says what lies there, without list or videos, `DataError` if no sequence is left or, with
-    `strict`, for any problem.
+    `strict`, for any problem. own: as `read_own`, with other actions and people.
 
     >>> read_kth("no/such/folder")
     Traceback (most recent call last):
@@ -88,9 +99,17 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
             problems.add("videos in two places", path)
     rows, seen = [], set[str]()
     text = Path(lists[0]).read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
-        entry = LINE.fullmatch(line.strip())
-        if not entry or int(entry["subject"]) not in subjects:
+    entries = [LINE.fullmatch(line.strip()) for line in text.splitlines()]
+    actions = list(ACTIONS)
+    if own:
+        there = [entry for entry in entries if entry and entry["video"] in files]
+        actions = sorted({entry["action"] for entry in there})
+        people = sorted({int(entry["subject"]) for entry in there})
+        many = round(len(people) * 16 / 25)
+        subjects = dict.fromkeys(people, "validation") | dict.fromkeys(people[:many], "train")
+    for number, (line, entry) in enumerate(zip(text.splitlines(), entries, strict=True), 1):
+        known = entry and int(entry["subject"]) in subjects and entry["action"] in actions
+        if not entry or not known:
             if line.strip() and (seen or re.match(_VIDEO, line.strip())):  # else: a heading
                 problems.add("lines that cannot be read", f"{LIST}, line {number}: {line[:80]}")
             continue
@@ -111,7 +130,7 @@ def read_kth(root: Path, *, split: str = "paper", strict: bool = False) -> pd.Da
             continue
         row = {
             "path": files[video][0],
-            "label": ACTIONS.index(action),
+            "label": actions.index(action),
             "label_name": action,
             "split": subjects[int(subject)],
             "group": int(subject),
