@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import ROOT
 
+from vidlib.datasets import DATASETS
 from vidlib.models.narrow import parameters
 from vidlib.models.store import build_network
 from vidlib.profiles import PROFILES, Profile
