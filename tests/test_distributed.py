@@ -60,7 +60,7 @@ def difference(one, other):
     return weights, max(abs(a[name] - b[name]) for a, b in pairs for name in a)
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd", "plateau", "constant", "broken"])
+@pytest.mark.parametrize("name", ["adamw", "sgd", "plateau", "constant", "broken", "best"])
 def test_two_processes_come_to_what_one_does(alone, two, name):
     assert difference(two[0][name], two[1][name]) == (0, 0)
     weights, rows = difference(two[0][name], alone[name])
@@ -79,6 +79,13 @@ def test_each_process_draws_dropout_of_its_own(alone, two):
 def test_two_processes_resume_exactly(two):
     for found in two[:2]:
         assert difference(found["resumed"], found["constant"]) == (0, 0)
+
+
+def test_two_processes_keep_the_best_epoch(two):
+    for found in two[:2]:
+        (best, history), (first, _) = found["best"], found["first"]
+        assert len(history) == 3
+        assert all(torch.equal(best[name], first[name]) for name in first)
 
 
 def test_a_loss_that_is_not_finite_in_one_process_stops_both(two):

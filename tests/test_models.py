@@ -471,6 +471,32 @@ def test_clstm_looks_back_only_and_i3d_both_ways():
     assert not torch.allclose(map_[:, :, 0], changed[:, :, 0])
 
 
+# ---------------------------------------------------------------- what a network is fed, and norms
+
+
+@pytest.mark.parametrize("network", [I3D, CLSTM])
+def test_layers_see_pixels_from_0_to_255_where_asked(network):
+    own = {"width": 1 / 16} if network is I3D else {"frames": 4, "layers": 2, "stride": 1}
+    plain = randomised(network(3, size=(16, 20), **own))
+    wide = randomised(network(3, size=(16, 20), input_range="0 to 255", **own))
+    pixels = (255 * random_clips(2, 3, 4, 16, 20).abs()).round()
+    with torch.no_grad():
+        expected = plain(pixels)
+        torch.testing.assert_close(wide(pixels / 127.5 - 1), expected)
+        assert not torch.allclose(plain(pixels / 127.5 - 1), expected)
+
+
+def test_batchnorm_takes_the_share_of_the_newest_batch_that_is_asked_for():
+    net = I3D(2, width=1 / 32, bn_momentum=0.25).double()
+    norms = [one for one in net.modules() if isinstance(one, nn.BatchNorm3d)]
+    assert len(norms) == 57 and {one.momentum for one in norms} == {0.25}
+    first = net.Conv3d_1a_7x7
+    seen = []
+    first.bn.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    net(random_clips(1, 3, 4, 16, 16))
+    torch.testing.assert_close(first.bn.running_mean, 0.25 * seen[0].mean((0, 2, 3, 4)))
+
+
 # ---------------------------------------------------------------- errors
 
 
@@ -500,6 +526,9 @@ def test_clstm_looks_back_only_and_i3d_both_ways():
             r"give .*3, 16, 32, 32\)",
         ),
         (lambda: I3D(2, temporal_strides=(1, 0, 2)), r"temporal_strides is \(1, 0, 2\)"),
+        (lambda: I3D(2, bn_momentum=1.5), r"bn_momentum is 1\.5: .* at most 1"),
+        (lambda: I3D(2, input_range="0-255"), "input_range is '0-255'.*: give one of -1 to 1, 0"),
+        (lambda: CLSTM(2, input_range=255), "input_range is 255: give one of -1 to 1, 0 to 255"),
         (lambda: I3D(2, head="max"), "head is 'max'.*: give one of average, pairs, sequence"),
         (lambda: CLSTM(2, layers=0), "layers is 0"),
         (lambda: CLSTM(2, kernel=4), "kernel is 4: .*odd"),

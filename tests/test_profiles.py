@@ -1,7 +1,9 @@
 """Parameters: what is allowed, and one clear sentence for what is not."""
 
 import pytest
+import yaml
 
+from vidlib.compare.paper import SETTINGS
 from vidlib.datasets import DATASETS
 from vidlib.profiles import PROFILES, Profile, overridden, resolve_profile
 from vidlib.study import open_study
@@ -43,6 +45,37 @@ def test_the_profile_called_after_the_paper_has_its_tables():
     assert (something.frames, something.size) == (16, (224, 224))
     assert (kth.frames, kth.size) == (32, (120, 160))
     assert len(something.clstm_strides) == 3 and len(kth.clstm_strides) == 2
+    for p in (something, kth):
+        assert (p.i3d_checkpoint, p.clstm_checkpoint) == ("least loss", "best accuracy")
+        assert (p.input_range, p.i3d_bn_momentum) == ("0 to 255", 0.01)
+        assert not p.clstm_shared_norm
+
+
+@pytest.mark.parametrize("dataset", ["something", "kth"])
+def test_paper_and_code_are_what_the_table_of_sources_says(dataset):
+    """Where text or code is silent, the other one holds."""
+    paper, code = (PROFILES[name][dataset] for name in ("paper", "code"))
+    differing, of = set(), SETTINGS[SETTINGS["dataset"].isin([dataset, "both"])]
+    for row in of[of["field"] != ""].itertuples():
+        sides = (row.paper or row.code, row.code or row.paper)
+        text, public = (
+            getattr(resolve_profile("quick", {row.field: yaml.safe_load(side)}, dataset), row.field)
+            for side in sides
+        )
+        assert getattr(paper, row.field) == text, row
+        assert getattr(code, row.field) == public, row
+        if text != public:
+            differing.add(row.field)
+    assert overridden("paper", code, dataset).keys() == differing and differing
+
+
+def test_the_table_of_sources_leaves_no_setting_of_the_networks_out():
+    """Width and strides in space are those of the published network."""
+    own = {name for name in vars(QUICK) if name.startswith(("i3d_", "clstm_", "mask_"))}
+    assert own - set(SETTINGS["field"]) == {"i3d_width", "i3d_strides", "mask_method"}
+    assert (SETTINGS["paper_source"] != "")[SETTINGS["paper"] != ""].all()
+    assert (SETTINGS["code_source"] != "")[SETTINGS["code"] != ""].all()
+    assert ((SETTINGS["field"] != "") | (SETTINGS["note"] != "")).all()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +103,8 @@ def test_the_profile_called_after_the_paper_has_its_tables():
         ("quick", {"momentum": 2}, "momentum is 2: .* below 1"),
         ("quick", {"size": [4, 5, 6]}, r"size is \(4, 5, 6\): give height and width, or one"),
         ("quick", {"i3d_optimizer": "adm"}, r"i3d_optimizer is 'adm' \(did you mean 'adam'"),
+        ("quick", {"clstm_shared_norm": "maybe"}, "clstm_shared_norm is 'maybe': give one of True"),
+        ("quick", {"i3d_checkpoint": "best"}, "i3d_checkpoint is 'best'.*: give one of last, le"),
         ("quick", {"clstm_schedule": 3}, "clstm_schedule is 3: give one of one-cycle, plateau"),
         ("quick", {"size": 4}, "leaves no pixel after 3 layers"),
     ],

@@ -20,14 +20,15 @@ from vidlib.models.store import load_network, save_network
 from vidlib.training import Recipe, TrainingError, fit
 
 
-def toy_clips(count=48, seed=0, decoded=False, broken=()):
+def toy_clips(count=48, seed=0, decoded=False, broken=(), swapped=False):
     """Two classes that only differ in whether the first or the last frame is bright."""
     rng = np.random.default_rng(seed)
     frames = rng.integers(0, 80, (count, 4, 8, 8, 3), dtype=np.uint8)
     labels = np.arange(count) % 2
     frames[labels == 0, 0] += 150
     frames[labels == 1, -1] += 150
-    index = pd.DataFrame({"label": labels + 10, "label_name": "x", "split": "train"})
+    told = 1 - labels if swapped else labels
+    index = pd.DataFrame({"label": told + 10, "label_name": "x", "split": "train"})
 
     def read(row):
         if row in broken:
@@ -52,10 +53,10 @@ class Toy(nn.Module):
 RECIPE = Recipe(epochs=4, batch_size=8, lr=0.01, seed=1)
 
 
-def trained(folder, network=None, **changes):
+def trained(folder, network=None, validation=None, **changes):
     torch.manual_seed(0)
-    network = network or Toy()
-    history = fit(network, toy_clips(), toy_clips(16, 1), folder, replace(RECIPE, **changes))
+    network, validation = network or Toy(), validation or toy_clips(16, 1)
+    history = fit(network, toy_clips(), validation, folder, replace(RECIPE, **changes))
     return network, history
 
 
@@ -132,6 +133,34 @@ def test_killed_twice_and_resumed_ends_with_the_same_weights(tmp_path, name):
     network, resumed = trained(tmp_path / "killed", Toy(), **RECIPES[name])
     assert_same_weights(whole, network)
     assert resumed == history
+
+
+# Of the other class each: what is learned is wrong for them, and the first epoch is the best.
+SWAPPED = toy_clips(16, 1, swapped=True)
+KEPT = {"schedule": "constant", "lr": 2e-5, "validation": SWAPPED}
+
+
+@pytest.mark.parametrize("checkpoint", ["least loss", "best accuracy"])
+def test_the_weights_of_the_best_epoch_are_kept_and_the_curves_whole(tmp_path, checkpoint):
+    first, _ = trained(tmp_path / "first", epochs=1, **KEPT)
+    last, history = trained(tmp_path / "last", **KEPT)
+    losses = [row["validation_loss"] for row in history]
+    rights = [row["validation_accuracy"] for row in history]
+    assert losses == sorted(losses) and rights == sorted(rights, reverse=True)
+    assert losses[0] < losses[1] and rights[0] > rights[-1]
+    best, told = trained(tmp_path / "best", checkpoint=checkpoint, **KEPT)
+    assert told == history
+    assert_same_weights(best, first)
+    assert not torch.equal(best.head.weight, last.head.weight)
+
+    def kill():
+        raise Killed
+
+    with pytest.raises(Killed):  # in the third epoch
+        trained(tmp_path / "killed", killing(14, kill), checkpoint=checkpoint, **KEPT)
+    network, resumed = trained(tmp_path / "killed", Toy(), checkpoint=checkpoint, **KEPT)
+    assert resumed == history
+    assert_same_weights(network, first)
 
 
 def test_a_process_that_is_killed_leaves_a_checkpoint_to_go_on_from(tmp_path):
@@ -245,6 +274,7 @@ def test_weight_decay_of_adam_is_part_of_the_gradient(tmp_path):
     [
         ({"optimizer": "adamax"}, "optimizer is 'adamax' .*give one of adamw, adam, sgd"),
         ({"schedule": "cosine"}, "schedule is 'cosine'.*give one of one-cycle, plateau, constant"),
+        ({"checkpoint": "best"}, "checkpoint is 'best'.*give one of last, least loss"),
         ({"lr": 0}, "lr is 0: .* above 0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"weight_decay": -1}, "weight_decay is -1: .* at least 0"),

@@ -54,6 +54,17 @@ def test_a_control_differs_in_what_it_says():
     assert changed("i3d-kinetics") == start
 
 
+def test_settings_of_the_public_code_reach_the_networks():
+    _, i3d = built("i3d", "paper")
+    assert (i3d["bn_momentum"], i3d["input_range"]) == (0.01, "0 to 255")
+    assert i3d["temporal_strides"] == (1, 1, 2)
+    assert built("i3d-kinetics", "paper")[1]["input_range"] == "-1 to 1"  # as its weights want
+    paper, code = (built("clstm", name, "kth") for name in ("paper", "code"))
+    assert (len(paper[0].norms), len(code[0].norms)) == (2, 1)
+    assert (paper[0].head, code[0].head) == ("sequence", "last")
+    assert {one.input_range for one in (paper[0], code[0])} == {"0 to 255"}
+
+
 def test_controls_that_cannot_be_are_refused():
     p = replace(QUICK, clstm_hidden=400)
     with pytest.raises(ValueError, match=r"has the C-LSTM's .* parameters: change clstm_hidden"):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from test_training import RECIPE, RECIPES, Toy, replace, toy_clips
+from test_training import RECIPE, RECIPES, SWAPPED, Toy, replace, toy_clips
 
 from vidlib import distributed
 from vidlib.training import TrainingError, fit
@@ -53,6 +53,10 @@ def main(folder: Path) -> None:
     train(folder / "resumed", replace(RECIPE, epochs=2, schedule="constant"))
     found["resumed"] = train(folder / "resumed", replace(RECIPE, schedule="constant"))
     found["constant"] = train(folder / "constant", replace(RECIPE, schedule="constant"))
+    kept = replace(RECIPE, epochs=3, lr=1e-3, schedule="constant", checkpoint="least loss")
+    train(folder / "best", replace(kept, epochs=2), validation=SWAPPED)
+    found["best"] = train(folder / "best", kept, validation=SWAPPED)
+    found["first"] = train(folder / "first", replace(kept, epochs=1), validation=SWAPPED)
     # In batches of 2, some shares are empty, and some batches: of these all clips are broken.
     found["broken"] = train(
         folder / "broken",
@@ -66,7 +70,7 @@ def main(folder: Path) -> None:
     found["drawn"] = network.drawn
     found["uneven"] = train(folder / "uneven", replace(RECIPE, batch_size=7))
     if distributed.rank() == 0:  # as stages do that the first process makes
-        found["by the first"] = train(folder / "first", together=False)
+        found["by the first"] = train(folder / "alone", together=False)
     torch.save(found, folder / f"{distributed.rank()}.pt")
 
 

@@ -22,6 +22,7 @@ Weight = Annotated[float, {"least": 0}]
 Share = Annotated[float, {"least": 0, "below": 1}]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["one-cycle", "plateau", "constant"]
+Checkpoint = Literal["last", "least loss", "best accuracy"]
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,29 @@ class Profile:
     validation_clips: Count = 20  # of each class
     frames: Annotated[int, {"least": 4}] = 16  # that a network sees of a clip
     size: Counts = (56, 56)  # height and width that it sees, in pixels
+    input_range: Literal["-1 to 1", "0 to 255"] = "-1 to 1"  # of the pixels, as its layers get them
     i3d_width: Rate = 0.25  # 1 is the published network
     i3d_strides: Counts = (2, 2, 2, 1, 1)  # in space: first convolution, four max-pools
     i3d_temporal_strides: Counts = (1, 2, 1)  # in time: first convolution, two max-pools
     i3d_dropout: Share = 0.5  # before the last layer
+    i3d_bn_momentum: Share = 0.1  # the weight of the newest batch in BatchNorm's statistics
     i3d_epochs: Count = 6  # passes over the training clips
     i3d_lr: Rate = 1e-3  # the highest of its schedule
     i3d_optimizer: Optimizer = "adamw"  # or adam, sgd
     i3d_schedule: Schedule = "one-cycle"  # or plateau, constant
     i3d_weight_decay: Weight = 0.01  # of the optimizer
+    i3d_checkpoint: Checkpoint = "last"  # the epoch whose weights are kept
     clstm_hidden: Count = 16  # units of each layer
     clstm_strides: Counts = (2, 1, 1)  # of each layer's input convolution
     clstm_dropout: Share = 0.0  # between layers
+    clstm_shared_norm: bool = False  # one BatchNorm for all layers
+    clstm_head: Literal["sequence", "last"] = "sequence"  # the steps that the last layer sees
     clstm_epochs: Count = 5  # passes over the training clips
     clstm_lr: Rate = 2e-3  # the highest of its schedule
     clstm_optimizer: Optimizer = "adamw"  # or adam, sgd
     clstm_schedule: Schedule = "one-cycle"  # or plateau, constant
     clstm_weight_decay: Weight = 0.01  # of the optimizer
+    clstm_checkpoint: Checkpoint = "last"  # the epoch whose weights are kept
     batch_size: Count = 8  # clips to a step, of all processes together
     momentum: Share = 0.2  # of sgd
     explained_clips: Count = 3  # of each class, that masks and maps are made of
@@ -76,6 +83,9 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     if get_origin(kind) is Literal:
         check.one_of(name, value, get_args(kind))
         return value
+    if kind is bool:
+        check.one_of(name, str(value), ("True", "False"))
+        return str(value) == "True"
     if get_origin(kind) is Annotated:
         number, bounds = get_args(kind)
         if number is int and isinstance(value, float) and value.is_integer():

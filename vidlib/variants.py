@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from vidlib.named import function_of, read_table
 
-FIELDS = {  # settings that every network of a family is built by
-    "i3d": ("i3d_width", "i3d_dropout", "i3d_strides", "i3d_temporal_strides"),
-    "clstm": ("frames", "size", "clstm_hidden", "clstm_strides", "clstm_dropout"),
+# Settings that every network is built by, and those of a family, which begin with its name.
+SHARED = ("frames", "size", "input_range")
+OWN = {
+    "i3d": ("width", "dropout", "bn_momentum", "strides", "temporal_strides"),
+    "clstm": ("hidden", "strides", "dropout", "shared_norm", "head"),
 }
 
 
@@ -21,15 +23,13 @@ class Variant:
     """A network of the study, or a control.
 
     family: "i3d" or "clstm". builder: the function, named "module:name", that returns its arguments
-    for a profile and a number of classes. settings: those that it reads beside `FIELDS`. differs:
-    how it differs from its family's network, "" for that network itself. start: the function that
-    builds it, if it starts from other weights than random ones. compared: other families whose
-    networks its builder measures.
+    for a profile and a number of classes. differs: how it differs from its family's network, "" for
+    that network itself. start: the function that builds it, if it starts from other weights than
+    random ones. compared: other families whose networks its builder measures.
     """
 
     family: str
     builder: str
-    settings: tuple[str, ...] = ()
     differs: str = ""
     start: str = ""
     compared: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Variant:
     def fields(self) -> tuple[str, ...]:
         """The settings of a profile that it is built by."""
         families = (self.family, *self.compared)
-        return (*(field for family in families for field in FIELDS[family]), *self.settings)
+        return (*SHARED, *(f"{family}_{field}" for family in families for field in OWN[family]))
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -71,7 +71,8 @@ class CLSTM(nn.Module):
     between layers; ``shared_norm`` has all layers share one BatchNorm, as in the published code
     (1,324,014 parameters at 174 classes) instead of one each (1,324,142). ``head`` says what
     enters the linear layer: "sequence" all steps flattened (section 4.2), "last" the last step
-    flattened, "average" the mean over time and space. ``bidirectional``, a control, gives every
+    flattened, "average" the mean over time and space. ``input_range`` "0 to 255" has the first
+    layer see pixels as the published code does. ``bidirectional``, a control, gives every
     layer a second ConvLSTM that reads from the end; the channels of both go on side by side.
     Invalid arguments and inputs that are not of ``frames`` and ``size`` raise ValueError.
 
@@ -96,6 +97,7 @@ class CLSTM(nn.Module):
         shared_norm: bool = False,
         head: str = "sequence",
         bidirectional: bool = False,
+        input_range: str = "-1 to 1",
     ):
         """Build the network with PyTorch's default initialisation."""
         super().__init__()
@@ -122,7 +124,9 @@ class CLSTM(nn.Module):
             "average": channels,
         }
         check.one_of("head", head, features)
+        check.one_of("input_range", input_range, ("-1 to 1", "0 to 255"))
 
+        self.input_range = input_range
         self.frames, self.size, self.head = frames, tuple(size), head
         inputs = [3] + [channels] * (layers - 1)
 
@@ -170,6 +174,7 @@ class CLSTM(nn.Module):
         good = clips.ndim == 5 and clips.shape[1:] == wanted
         check.shape("clips", clips, f"(B, {', '.join(map(str, wanted))})", good)
         x = clips.permute(2, 0, 1, 3, 4).flatten(0, 1)
+        x = x if self.input_range == "-1 to 1" else (x + 1) * 127.5
         for index in range(len(self.layers)):
             if index:
                 x = self.dropout(x)

@@ -15,6 +15,9 @@ def own(p, classes: int) -> dict:
         "hidden": p.clstm_hidden,
         "stride": p.clstm_strides,
         "dropout": p.clstm_dropout,
+        "shared_norm": p.clstm_shared_norm,
+        "head": p.clstm_head,
+        "input_range": p.input_range,
     }
 
 

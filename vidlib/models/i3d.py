@@ -142,8 +142,9 @@ class I3D(nn.Module):
 
     Maps clips (B, 3, T, H, W), float in [-1, 1], of any T, H and W, to logits (B, num_classes).
 
-    BatchNorm's running statistics have PyTorch's momentum, ten times that of the usual ports: with
-    theirs, a training of a few hundred steps ends with statistics of its beginning.
+    ``bn_momentum`` is by default PyTorch's own, ten times that of the usual ports (0.01, as in the
+    authors' code): with theirs, a training of a few hundred steps ends with BatchNorm's statistics
+    of its beginning. ``input_range`` "0 to 255" has the first layer see pixels as that code does.
 
     ``temporal_strides`` are those of Conv3d_1a, MaxPool3d_4a and MaxPool3d_5a, the only layers that
     stride in time: (2, 2, 2) in the original. Section 4.2 of the paper lowers the first convolution
@@ -174,6 +175,8 @@ class I3D(nn.Module):
         temporal_strides: tuple[int, int, int] = (1, 2, 1),
         head: str = "average",
         causal: bool = False,
+        bn_momentum: float = 0.1,
+        input_range: str = "-1 to 1",
         frames: int = 16,
         size: tuple[int, int] = (224, 224),
     ):
@@ -184,6 +187,8 @@ class I3D(nn.Module):
         check.counts("spatial_strides", spatial_strides, 5)
         check.counts("temporal_strides", temporal_strides, 3)
         check.one_of("head", head, ("average", "pairs", "sequence"))
+        check.number("bn_momentum", bn_momentum, least=0, most=1)
+        check.one_of("input_range", input_range, ("-1 to 1", "0 to 255"))
         check.count("frames", frames)
         check.counts("size", size, 2)
 
@@ -208,6 +213,10 @@ class I3D(nn.Module):
             module = Inception(channels, tuple(map(scaled, outputs)), causal)
             self.add_module(name, module)
             channels = module.channels
+        for norm in self.modules():
+            if isinstance(norm, nn.BatchNorm3d):
+                norm.momentum = bn_momentum
+        self.input_range = input_range
         self.fits: tuple[int, ...] | None = None  # the only shape that a head takes
         self.takes = "clips (B, 3, T, H, W)"
         if head == "sequence":
@@ -235,6 +244,7 @@ class I3D(nn.Module):
         good = good and self.fits in (None, tuple(clips.shape[1:]))
         check.shape("clips", clips, self.takes, good)
         x = clips.contiguous(memory_format=torch.channels_last_3d)
+        x = x if self.input_range == "-1 to 1" else (x + 1) * 127.5
         for module in self.children():  # in the order of their definition
             x = module(x)
         return x.flatten(1)

@@ -13,6 +13,8 @@ def own(p, classes: int) -> dict:
         "dropout": p.i3d_dropout,
         "spatial_strides": p.i3d_strides,
         "temporal_strides": p.i3d_temporal_strides,
+        "bn_momentum": p.i3d_bn_momentum,
+        "input_range": p.input_range,
     }
 
 
@@ -31,4 +33,5 @@ def kinetics(p, classes: int) -> dict:
 
     Strides and head are the study's, not those that the weights were trained with.
     """
-    return {**own(p, classes), "width": 1.0, "head": "average"}
+    same = {"width": 1.0, "head": "average", "input_range": "-1 to 1"}
+    return {**own(p, classes), **same}

@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from operator import itemgetter
 
 import lightning as L
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from vidlib.data.clips import Batch, Batches, Clips, batch_loader, to_network
-from vidlib.training.recipe import OPTIMIZERS, Recipe, TrainingError
+from vidlib.training.recipe import BEST, OPTIMIZERS, Recipe, TrainingError
 
 
 class Classifier(L.LightningModule):
@@ -23,7 +24,8 @@ class Classifier(L.LightningModule):
 
     history: a dict per finished epoch with epoch, loss and accuracy on both splits, learning_rate.
     It travels in the checkpoint, so that a resumed run has the whole of it. Where several processes
-    share each batch, it is that of all their clips, and the same in each of them.
+    share each batch, it is that of all their clips, and the same in each of them. best: the weights
+    after the best epoch so far, on the CPU, unless the recipe keeps the last; they travel too.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, train: Clips, validation: Clips):
@@ -31,6 +33,7 @@ class Classifier(L.LightningModule):
         self.network, self.recipe = network, recipe
         self.clips = {"train": train, "validation": validation}
         self.history: list[dict[str, float]] = []
+        self.best: dict[str, torch.Tensor] = {}
         self.lost: list[str] = []  # of the running epoch: why this process could not read clips
         # Of the running epoch, all processes: sum of the losses, right answers, clips.
         self.sums = {split: np.zeros(3) for split in self.clips}
@@ -147,6 +150,9 @@ class Classifier(L.LightningModule):
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append({**row, "learning_rate": rate})
+        column, best_of = BEST[self.recipe.checkpoint]
+        if column != "epoch" and best_of(self.history, key=itemgetter(column)) is self.history[-1]:
+            self.best = {k: v.cpu().clone() for k, v in self.network.state_dict().items()}
         if self.trainer.is_global_zero:
             shares = [f"{split} {row[f'{split}_accuracy']:.0%}, " for split in self.sums]
             epoch = f"epoch {self.current_epoch + 1}/{self.trainer.max_epochs}: "
@@ -169,9 +175,9 @@ class Classifier(L.LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint) -> None:
-        """Keep the learning curves."""
-        checkpoint["history"] = self.history
+        """Keep the learning curves and the best weights."""
+        checkpoint |= {"history": self.history, "best": self.best}
 
     def on_load_checkpoint(self, checkpoint) -> None:
-        """Restore the learning curves."""
-        self.history = checkpoint["history"]
+        """Restore the learning curves and the best weights."""
+        self.history, self.best = checkpoint["history"], checkpoint["best"]

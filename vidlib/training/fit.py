@@ -37,7 +37,8 @@ class _Checkpoints(TorchCheckpointIO):
     def load_checkpoint(self, path, map_location="cpu", weights_only=True) -> dict:
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            checkpoint["state_dict"], checkpoint["optimizer_states"], checkpoint["history"]
+            checkpoint["state_dict"], checkpoint["optimizer_states"]
+            checkpoint["history"], checkpoint["best"]
         except Exception as error:  # torch, zipfile and pickle have many for what is no checkpoint
             remedy = "delete it, and training starts from the beginning"
             raise TrainingError(f"{path} is damaged or no checkpoint of this: {remedy}") from error
@@ -55,8 +56,9 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train a network in place and return its learning curves, a dict per epoch.
 
-    Each epoch leaves a checkpoint, folder/last.ckpt; if there is one, training resumes from it and
-    ends, on a CPU, with the same weights as an uninterrupted run. together: whether all processes
+    Each epoch leaves a checkpoint, folder/last.ckpt; if there is one, training resumes from it, by
+    the same recipe, and ends, on a CPU, with the same weights as an uninterrupted run: those of the
+    epoch that the recipe keeps. The curves are of all epochs. together: whether all processes
     that torchrun or Slurm started share each batch; then each of them calls this, and the first
     one's folder counts. They see the same clips in the same steps as one process would and reach
     its numbers within rounding, except for BatchNorm: on GPUs its statistics are of the whole batch
@@ -117,4 +119,6 @@ def fit(
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         begin = str(last) if resumes else None
         trainer.fit(module, ckpt_path=begin, weights_only=True)
+    if recipe.checkpoint != "last":
+        network.load_state_dict(module.best)
     return module.history

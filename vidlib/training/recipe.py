@@ -8,6 +8,11 @@ from vidlib import check
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 SCHEDULES = ("one-cycle", "plateau", "constant")
+BEST = {  # the epoch whose weights are kept: a column of the history, and which row by it
+    "last": ("epoch", max),
+    "least loss": ("validation_loss", min),
+    "best accuracy": ("validation_accuracy", max),
+}
 
 
 class TrainingError(RuntimeError):
@@ -23,6 +28,8 @@ class Recipe:
     optimizer: "adamw", "adam" (whose weight decay is a part of the gradient) or "sgd". momentum:
     of sgd; the others have none. schedule: "one-cycle" (up and down once, step by step), "plateau"
     (halved when the validation loss has not gone down for more than two epochs) or "constant".
+    checkpoint: the epoch whose weights are kept, the "last" or the first that has the "least loss"
+    or the "best accuracy" on the validation clips.
     Raises ValueError for an invalid value.
     """
 
@@ -34,11 +41,13 @@ class Recipe:
     schedule: str = "one-cycle"
     weight_decay: float = 0.0
     momentum: float = 0.0
+    checkpoint: str = "last"
 
     def __post_init__(self):
         """Refuse invalid values."""
         check.one_of("optimizer", self.optimizer, OPTIMIZERS)
         check.one_of("schedule", self.schedule, SCHEDULES)
+        check.one_of("checkpoint", self.checkpoint, BEST)
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             check.count(name, getattr(self, name), least)
         check.number("lr", self.lr, above=0)

@@ -11,7 +11,7 @@ from vidlib.named import module_of
 from vidlib.variants import STUDIED, VARIANTS
 
 Fields = tuple[str, ...]
-RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay")  # of each family
+RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay", "checkpoint")  # of each family
 
 
 @dataclass(frozen=True)
