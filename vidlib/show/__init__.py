@@ -1,7 +1,7 @@
 """Figures for notebooks and the book: clips that play, charts for light and dark themes."""
 
 from vidlib.show.accuracy import shares_chart, table_1
-from vidlib.show.anatomy import costs_chart, reach_chart
+from vidlib.show.anatomy import reach_chart
 from vidlib.show.chart import COLOURS, Chart, chart
 from vidlib.show.clips import (
     clips_player,

@@ -1,41 +1,10 @@
-"""Charts of a network: its layers, their costs, and which frames they depend on."""
+"""A chart of which frames the layers of a network depend on."""
 
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from vidlib.show.chart import COLOURS, Chart, chart, panels
-
-
-def costs_chart(costs: pd.DataFrame, title: str) -> Chart:
-    """Return a network's layers from top to bottom: shapes, shares of parameters and arithmetic.
-
-    costs: as `vidlib.models.layer_costs` returns it. title: the network's name.
-
-    >>> layer = {"layer": "conv", "output": (8, 4), "parameters": 10, "gflop": 0.5}
-    >>> costs_chart(pd.DataFrame([layer]), "I3D").figure["data"][0]["y"]
-    ['conv  8×4']
-    """
-    titles = ("share of its parameters", "share of its arithmetic")
-    fig = panels(titles, shared_yaxes=True, horizontal_spacing=0.03)
-    shapes = costs["output"].map(lambda shape: "×".join(map(str, shape)))
-    columns = (("parameters", "{:,.0f} parameters"), ("gflop", "{:.3f} GFLOP"))
-    for column, (what, form) in enumerate(columns, 1):
-        share, words = costs[what] / max(costs[what].sum(), 1e-12), costs[what].map(form.format)
-        bars = {"x": share, "y": costs["layer"] + "  " + shapes, "customdata": words}
-        hover = {"hovertemplate": "%{y}: %{customdata}<extra></extra>", "orientation": "h"}
-        fig.add_bar(**bars, **hover, marker_color=COLOURS[column - 1], row=1, col=column)
-    fig.update_traces(showlegend=False)
-    fig.update_yaxes(autorange="reversed", tickfont={"size": 11})
-    fig.update_xaxes(tickformat=".0%", rangemode="tozero")
-    fig.update_layout(height=120 + 22 * len(costs))
-    most, busiest = (costs.loc[costs[what].idxmax(), "layer"] for what, _ in columns)
-    alt = (
-        f"Layers of {title} with the shapes of their outputs. Most parameters: {most}; most "
-        f"arithmetic: {busiest}."
-    )
-    return chart(fig, alt=alt)
 
 
 def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
