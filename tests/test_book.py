@@ -232,7 +232,7 @@ def test_the_gallery_keeps_its_pictures_in_files(smoke_book):
     assert "data:image/webp" not in page
     files = {f"../gallery/{file.name}" for file in (smoke_book / "gallery").iterdir()}
     assert set(re.findall(r"\.\./gallery/\w+\.webp", page)) == files
-    assert len(files) == page.count("&quot;figure&quot;") > 16
+    assert len(files) == page.count("&quot;player&quot;") > 16
 
 
 @pytest.mark.browser

@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidlib import check, explain, show
-from vidlib.explain import PERTURBATIONS
+from vidlib import check
+from vidlib.explain import PERTURBATIONS, REORDERINGS, find_masks, grad_cam, perturb, score_clips
+from vidlib.show import (
+    Answers,
+    Chart,
+    Figure,
+    explanation_row,
+    landscape_chart,
+    player,
+    scrubber_figure,
+)
 from vidlib.video_network import VideoNetwork, class_number, read_frames, window_scores
 
 SIDES = (112, 224)  # pixels of the longer side of a figure's pictures, at least and at most
@@ -72,11 +81,11 @@ class VideoExplanation:
             )
         return said
 
-    def player(self) -> show.Figure:
+    def player(self) -> Figure:
         """Return the frames as the network sees them, the map, and the frames under the mask."""
         told = self.numbers
         names = {"OS": "score", "masked": "score_masked", "all": "score_all_perturbed"}
-        row = show.explanation_row(
+        row = explanation_row(
             self.model,
             self.frames,
             np.array(told["mask"]),
@@ -90,20 +99,18 @@ class VideoExplanation:
             f"What {self.model} sees, and why it says: {told['class']}. The score of that is OS on "
             "the clip itself, then with the mask, then with all frames perturbed."
         )
-        return show.player([row], caption=caption)
+        return player([row], caption=caption)
 
-    def windows(self) -> show.Figure | show.Chart:
+    def windows(self) -> Figure | Chart:
         """Return the score of each window that was tried; to drag, if frames are not mixed."""
         told, name = self.numbers, self.perturbation
         mask, masked = np.array(told["mask"]), {name: told["score_masked"]}
         tried = np.array(told["landscape"], float)
-        if name not in explain.REORDERINGS:
-            return show.landscape_chart(tried, told["class"], mask, doing=name)
-        answers = show.Answers(
-            self.model, told["class"], told["score"], {name: tried}, mask, masked
-        )
+        if name not in REORDERINGS:
+            return landscape_chart(tried, told["class"], mask, doing=name)
+        answers = Answers(self.model, told["class"], told["score"], {name: tried}, mask, masked)
         caption = "Drag the mask: the score that each window leaves, where the search tried it."
-        return show.scrubber_figure(self.frames, [answers], caption=caption)
+        return scrubber_figure(self.frames, [answers], caption=caption)
 
 
 def explain_video(
@@ -135,20 +142,16 @@ def explain_video(
     change, wanted = PERTURBATIONS[perturbation], class_number(network, target)
     frames = read_frames(video, network, start, stop)
     clip, asked = network.clip(frames), network.network
-    scores = explain.score_clips(asked, clip)[0]
+    scores = score_clips(asked, clip)[0]
     followed = int(scores.argmax()) if wanted is None else wanted
     targets, saliency = torch.tensor([followed]), None
     if network.layer is not None:
-        maps = explain.grad_cam(asked, clip, targets, layer=network.layer, reshape=network.reshape)
+        maps = grad_cam(asked, clip, targets, layer=network.layer, reshape=network.reshape)
         saliency = maps[0].cpu().numpy()
-    found = explain.find_masks(asked, clip, targets, perturbation=change, progress=progress)
-    everywhere = explain.score_clips(
-        asked, explain.perturb(clip, change(torch.ones_like(found.mask)))
-    )[0]
+    found = find_masks(asked, clip, targets, perturbation=change, progress=progress)
+    everywhere = score_clips(asked, perturb(clip, change(torch.ones_like(found.mask))))[0]
     twice = replace(network, frames=2 * network.frames)
-    between = explain.score_clips(
-        asked, network.clip(read_frames(video, twice, start, stop)[1::2])
-    )[0]
+    between = score_clips(asked, network.clip(read_frames(video, twice, start, stop)[1::2]))[0]
     assert found.landscape is not None
     length, top = int((found.mask > 0.5).sum()), scores.topk(min(5, len(scores)))
     numbers = {
