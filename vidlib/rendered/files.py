@@ -3,12 +3,11 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.contrib.concurrent import process_map
 
 from vidlib.data.encoding import write_webm
 from vidlib.data.something import VIDEOS, list_file
@@ -106,9 +105,7 @@ def write_clip(root: Path, clip_id: str, draw: Draw) -> None:
 
 def render_all(work: Callable, jobs: Sequence, processes: int) -> list:
     """Return the results of `work` for each job, in order, from parallel processes, with a bar."""
-    with ProcessPoolExecutor(processes) as pool:
-        results = pool.map(work, jobs, chunksize=4)
-        return list(tqdm(results, total=len(jobs), desc="render", unit="clip"))
+    return process_map(work, jobs, max_workers=processes, chunksize=4, desc="render", unit="clip")
 
 
 def _render_clip(
