@@ -118,11 +118,8 @@ class CLSTM(nn.Module):
                 "use larger frames, smaller strides or fewer layers"
             )
         channels = hidden * (2 if bidirectional else 1)
-        features = {
-            "sequence": frames * channels * height * width,
-            "last": channels * height * width,
-            "average": channels,
-        }
+        step = channels * height * width
+        features = {"sequence": frames * step, "last": step, "average": channels}
         check.one_of("head", head, features)
         check.one_of("input_range", input_range, ("-1 to 1", "0 to 255"))
 
