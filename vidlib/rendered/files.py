@@ -115,14 +115,10 @@ def _render_clip(
     clip_id, split, label = job
     scene, words, draw = make(label, split, *clip_rngs(seed, clip_id))
     write_clip(root, clip_id, draw)
-    left = iter(words)
-    text = re.sub(r"\[.*?\]", lambda _: next(left), templates[label])
-    return {
-        "id": clip_id,
-        "label": text[:1].lower() + text[1:],
-        "template": templates[label],
-        "placeholders": words,
-    }, scene
+    left, template = iter(words), templates[label]
+    text = re.sub(r"\[.*?\]", lambda _: next(left), template)
+    text = text[:1].lower() + text[1:]
+    return {"id": clip_id, "label": text, "template": template, "placeholders": words}, scene
 
 
 def render_set(

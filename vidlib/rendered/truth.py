@@ -120,14 +120,9 @@ class Truth:
         clip, frames = self.clips.loc[clip_id], self._by_clip["frames"].get_group(clip_id)
         things = self.states(clip_id).groupby(["name", "role"], sort=False)[list(VALUES)]
         tracks = [Track(*about, *values.to_numpy().T) for about, values in things]
-        return Scene(
-            int(clip["label"]),
-            tracks,
-            frames[["camera_x", "camera_y"]].to_numpy(),
-            (int(clip["event_start"]), int(clip["event_stop"])),
-            frames["phase"].to_numpy(),
-            float(clip["aspect"]),
-        )
+        label, start, stop = map(int, clip[["label", "event_start", "event_stop"]])
+        camera, phase = frames[["camera_x", "camera_y"]].to_numpy(), frames["phase"].to_numpy()
+        return Scene(label, tracks, camera, (start, stop), phase, float(clip["aspect"]))
 
     def masks(self, clip_id: str) -> InstanceMasks:
         """Return which thing is on top where in each frame of a clip."""
