@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.contrib.concurrent import process_map
 
+from vidlib import check
 from vidlib.data.encoding import write_webm
 from vidlib.data.something import VIDEOS, list_file
 from vidlib.files import aside, sweep, write_text
@@ -23,21 +24,15 @@ Draw = Callable[[], tuple[np.ndarray, InstanceMasks]]  # returns frames, (T, H, 
 MadeClip = tuple[Scene, list[str], Draw]  # its words fill the brackets of its template, in order
 
 
-def check_counts(clips_per_class: dict[str, int], classes: int, most: dict[str, int]) -> None:
+def check_counts(clips_per_class: dict[str, int], most: dict[str, int]) -> None:
     """Raise ValueError unless each split of `most` has 1 to that many clips of each class.
 
-    >>> check_counts({"train": 9}, 6, {"train": 8})
+    >>> check_counts({"train": 9}, {"train": 8})
     Traceback (most recent call last):
-    ValueError: clips_per_class asks for 9 train clips of each of 6 classes: give at least 1, \
-and not more than 8
+    ValueError: clips_per_class['train'] is 9: give a whole number at least 1 and at most 8
     """
     for split, limit in most.items():
-        clips = clips_per_class.get(split, 0)
-        if not 1 <= clips <= limit:
-            raise ValueError(
-                f"clips_per_class asks for {clips} {split} clips of each of {classes} classes: "
-                f"give at least 1, and not more than {limit}"
-            )
+        check.count(f"clips_per_class[{split!r}]", clips_per_class.get(split, 0), most=limit)
 
 
 def make_folders(root: Path, settings: dict[str, object], videos: str = VIDEOS) -> None:
@@ -140,7 +135,7 @@ def render_set(
     """
     if size % 2 or size < 32:  # VP9 halves the chroma
         raise ValueError(f"render_size is {size}: give an even number of pixels, at least 32")
-    check_counts(clips_per_class, len(templates), dict.fromkeys(SPLITS, MOST // len(templates)))
+    check_counts(clips_per_class, dict.fromkeys(SPLITS, MOST // len(templates)))
     make_folders(root, {**more, "seed": seed, "size": size})
     jobs = numbered_jobs(templates, clips_per_class, seed)
     work = partial(_render_clip, root, partial(make, size=size, **more), templates, seed)
