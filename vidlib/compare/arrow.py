@@ -36,13 +36,12 @@ def entering_last_layer(network: nn.Module) -> Iterator[list[Tensor]]:
     """
     layers = [child for child in network.children() if any(True for _ in child.parameters())]
     seen: list[Tensor] = []
-    hook = layers[-1].register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].detach().flatten(1).cpu())
-    )
-    try:
+
+    def collect(_, inputs: tuple) -> None:
+        seen.append(inputs[0].detach().flatten(1).cpu())
+
+    with layers[-1].register_forward_pre_hook(collect):
         yield seen
-    finally:
-        hook.remove()
 
 
 def direction_features(network: nn.Module, clips: Clips) -> tuple[np.ndarray, np.ndarray]:

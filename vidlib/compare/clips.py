@@ -25,11 +25,10 @@ def over_batches(
     >>> over_batches(clips, lambda x: x.mean((1, 2, 3, 4)), size=2)
     (tensor([-1., -1., -1.]), array([0, 1, 2]))
     """
-    parts, positions = [], []
-    for batch in stream_clips(clips, size):
-        parts.append(of_batch(to_network(batch.frames)))
-        positions.append(batch.positions)
-    return torch.cat(parts), torch.cat(positions).numpy()
+    batches = stream_clips(clips, size)
+    found = [(of_batch(to_network(one.frames)), one.positions) for one in batches]
+    values, positions = map(torch.cat, zip(*found, strict=True))
+    return values, positions.numpy()
 
 
 def same_clips(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

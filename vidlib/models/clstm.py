@@ -1,10 +1,23 @@
 """A stack of convolutional LSTM layers (Shi et al. 2015) under one linear layer."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidlib import check
+
+
+def pixels_left(side: int, strides: Iterable[int]) -> int:
+    """Return how many pixels of a side are left after layers of these strides and their pooling.
+
+    >>> pixels_left(224, (2, 2, 2))
+    3
+    """
+    for stride in strides:
+        side = -(-side // stride) // 2
+    return side
 
 
 class ConvLSTMCell(nn.Module):
@@ -109,20 +122,15 @@ class CLSTM(nn.Module):
         check.counts("size", size, 2)
         strides = (stride,) * layers if isinstance(stride, int) else tuple(stride)
         check.counts("stride", strides, layers)
-        height, width = size
-        for s in strides:
-            height, width = -(-height // s) // 2, -(-width // s) // 2
+        height, width = (pixels_left(side, strides) for side in size)
         if height < 1 or width < 1:
             raise ValueError(
                 f"size {tuple(size)} leaves no pixel after {layers} layers of strides {strides}: "
                 "use larger frames, smaller strides or fewer layers"
             )
         channels = hidden * (2 if bidirectional else 1)
-        features = {
-            "sequence": frames * channels * height * width,
-            "last": channels * height * width,
-            "average": channels,
-        }
+        step = channels * height * width
+        features = {"sequence": frames * step, "last": step, "average": channels}
         check.one_of("head", head, features)
         check.one_of("input_range", input_range, ("-1 to 1", "0 to 255"))
 

@@ -4,6 +4,8 @@ Each function takes a profile `p` and the number of classes and returns the keyw
 `vidlib.models.CLSTM`.
 """
 
+from vidlib.models.clstm import pixels_left
+
 
 def own(p, classes: int) -> dict:
     """Return the arguments of a profile's C-LSTM."""
@@ -40,14 +42,7 @@ def deeper(p, classes: int, layers: int) -> dict:
     if layers <= len(p.clstm_strides):
         raise ValueError(f"clstm_strides is {p.clstm_strides}: give fewer than {layers} numbers")
     strides = [*p.clstm_strides, *[1] * (layers - len(p.clstm_strides))]
-
-    def pixels() -> int:
-        size = min(p.size)
-        for stride in strides:
-            size = -(-size // stride) // 2
-        return size
-
-    while not pixels() and max(strides) > 1:
+    while not pixels_left(min(p.size), strides) and max(strides) > 1:
         last = max(k for k, stride in enumerate(strides) if stride > 1)
         strides[last] = 1
     return {**own(p, classes), "layers": layers, "stride": tuple(strides)}

@@ -24,17 +24,15 @@ class FrameEncoder(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        layers, inputs = [], 3
-        for outputs, kernel, stride in ((width, 5, 4), (2 * width, 3, 1), (2 * width, 3, 2)):
-            layers += [
-                nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-                nn.BatchNorm2d(outputs),
-                nn.ReLU(inplace=True),
-            ]
-            inputs = outputs
+
+        def layer(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
+            conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+            return conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+
+        maps, self.features = 2 * width, 4 * width
+        layers = *layer(3, width, 5, 4), *layer(width, maps, 3, 1), *layer(maps, maps, 3, 2)
         self.body = nn.Sequential(*layers)
-        self.features = 4 * width
-        self.linear = nn.Linear(inputs * (GRID**2 + 1), self.features)
+        self.linear = nn.Linear(maps * (GRID**2 + 1), self.features)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (B, 3, T, H, W) to the features of their frames, at least 0."""

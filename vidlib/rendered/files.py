@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.contrib.concurrent import process_map
 
+from vidlib import check
 from vidlib.data.encoding import write_webm
 from vidlib.data.something import VIDEOS, list_file
 from vidlib.files import aside, sweep, write_text
@@ -24,21 +24,15 @@ Draw = Callable[[], tuple[np.ndarray, InstanceMasks]]  # returns frames, (T, H, 
 MadeClip = tuple[Scene, list[str], Draw]  # its words fill the brackets of its template, in order
 
 
-def check_counts(clips_per_class: dict[str, int], classes: int, most: dict[str, int]) -> None:
+def check_counts(clips_per_class: dict[str, int], most: dict[str, int]) -> None:
     """Raise ValueError unless each split of `most` has 1 to that many clips of each class.
 
-    >>> check_counts({"train": 9}, 6, {"train": 8})
+    >>> check_counts({"train": 9}, {"train": 8})
     Traceback (most recent call last):
-    ValueError: clips_per_class asks for 9 train clips of each of 6 classes: give at least 1, \
-and not more than 8
+    ValueError: clips_per_class['train'] is 9: give a whole number at least 1 and at most 8
     """
     for split, limit in most.items():
-        clips = clips_per_class.get(split, 0)
-        if not 1 <= clips <= limit:
-            raise ValueError(
-                f"clips_per_class asks for {clips} {split} clips of each of {classes} classes: "
-                f"give at least 1, and not more than {limit}"
-            )
+        check.count(f"clips_per_class[{split!r}]", clips_per_class.get(split, 0), most=limit)
 
 
 def make_folders(root: Path, settings: dict[str, object], videos: str = VIDEOS) -> None:
@@ -106,9 +100,7 @@ def write_clip(root: Path, clip_id: str, draw: Draw) -> None:
 
 def render_all(work: Callable, jobs: Sequence, processes: int) -> list:
     """Return the results of `work` for each job, in order, from parallel processes, with a bar."""
-    with ProcessPoolExecutor(processes) as pool:
-        results = pool.map(work, jobs, chunksize=4)
-        return list(tqdm(results, total=len(jobs), desc="render", unit="clip"))
+    return process_map(work, jobs, max_workers=processes, chunksize=4, desc="render", unit="clip")
 
 
 def _render_clip(
@@ -118,14 +110,10 @@ def _render_clip(
     clip_id, split, label = job
     scene, words, draw = make(label, split, *clip_rngs(seed, clip_id))
     write_clip(root, clip_id, draw)
-    left = iter(words)
-    text = re.sub(r"\[.*?\]", lambda _: next(left), templates[label])
-    return {
-        "id": clip_id,
-        "label": text[:1].lower() + text[1:],
-        "template": templates[label],
-        "placeholders": words,
-    }, scene
+    left, template = iter(words), templates[label]
+    text = re.sub(r"\[.*?\]", lambda _: next(left), template)
+    text = text[:1].lower() + text[1:]
+    return {"id": clip_id, "label": text, "template": template, "placeholders": words}, scene
 
 
 def render_set(
@@ -147,7 +135,7 @@ def render_set(
     """
     if size % 2 or size < 32:  # VP9 halves the chroma
         raise ValueError(f"render_size is {size}: give an even number of pixels, at least 32")
-    check_counts(clips_per_class, len(templates), dict.fromkeys(SPLITS, MOST // len(templates)))
+    check_counts(clips_per_class, dict.fromkeys(SPLITS, MOST // len(templates)))
     make_folders(root, {**more, "seed": seed, "size": size})
     jobs = numbered_jobs(templates, clips_per_class, seed)
     work = partial(_render_clip, root, partial(make, size=size, **more), templates, seed)

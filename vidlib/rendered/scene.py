@@ -110,10 +110,6 @@ class Scene:
         x, y = self.seen(one)
         return (one.shown > 0) & (x > 0) & (x < self.aspect) & (y > 0) & (y < 1)
 
-    def acting(self) -> list[Track]:
-        """Return the things that may decide the class."""
-        return [one for one in self.tracks if one.role in ACTING]
-
     def contacts(self, one: Track) -> np.ndarray:
         """Return the name of the object that a hand or object touches in each frame: (T,) str.
 
@@ -135,7 +131,7 @@ class Scene:
         slowest: motion per frame that still counts as rest, as a hand-held camera always moves.
         """
         speed = np.zeros(len(self))
-        for one in self.acting():
+        for one in (one for one in self.tracks if one.role in ACTING):
             step = np.hypot(np.gradient(one.x), np.gradient(one.y))
             step = np.maximum(step, one.size / 2 * np.abs(np.gradient(one.angle)))
             speed = np.maximum(speed, np.where(self.in_view(one), step, 0))

@@ -65,18 +65,9 @@ def write_masks(root: Path, clip_id: str, masks: InstanceMasks) -> None:
 def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence[dict]) -> None:
     """Write the tables of clips, (clip_id, scene); extra: more columns of the table of clips."""
     names, all_scenes = zip(*scenes, strict=True)
-    clips = [
-        {
-            "clip_id": clip_id,
-            "label": scene.label,
-            "frames": len(scene),
-            "aspect": scene.aspect,
-            "event_start": scene.event[0],
-            "event_stop": scene.event[1],
-            **more,
-        }
-        for (clip_id, scene), more in zip(scenes, extra, strict=True)
-    ]
+    rows = [(clip_id, one.label, len(one), one.aspect, *one.event) for clip_id, one in scenes]
+    columns = ["clip_id", "label", "frames", "aspect", "event_start", "event_stop"]
+    clips = pd.DataFrame(rows, columns=columns).join(pd.DataFrame(extra))
     lengths = [len(scene) for scene in all_scenes]
     camera = np.concatenate([scene.camera for scene in all_scenes])
     frames = {
@@ -87,13 +78,12 @@ def write_truth(root: Path, scenes: Sequence[tuple[str, Scene]], extra: Sequence
         "phase": np.concatenate([scene.phase for scene in all_scenes]),
         "moving": np.concatenate([scene.moving() for scene in all_scenes]),
     }
-    rows = [len(scene) * len(scene.tracks) for scene in all_scenes]
     things = states(*all_scenes)
-    things.insert(0, "clip_id", np.repeat(names, rows))
+    things.insert(0, "clip_id", np.repeat(names, [len(s) * len(s.tracks) for s in all_scenes]))
     folder = Path(root) / FOLDER
     write_table(folder / "states.parquet", things)
     write_table(folder / "frames.parquet", pd.DataFrame(frames))
-    write_table(folder / "clips.parquet", pd.DataFrame(clips))  # last: `Truth` looks for it
+    write_table(folder / "clips.parquet", clips)  # last: `Truth` looks for it
 
 
 class Truth:
@@ -130,14 +120,9 @@ class Truth:
         clip, frames = self.clips.loc[clip_id], self._by_clip["frames"].get_group(clip_id)
         things = self.states(clip_id).groupby(["name", "role"], sort=False)[list(VALUES)]
         tracks = [Track(*about, *values.to_numpy().T) for about, values in things]
-        return Scene(
-            int(clip["label"]),
-            tracks,
-            frames[["camera_x", "camera_y"]].to_numpy(),
-            (int(clip["event_start"]), int(clip["event_stop"])),
-            frames["phase"].to_numpy(),
-            float(clip["aspect"]),
-        )
+        label, start, stop = map(int, clip[["label", "event_start", "event_stop"]])
+        camera, phase = frames[["camera_x", "camera_y"]].to_numpy(), frames["phase"].to_numpy()
+        return Scene(label, tracks, camera, (start, stop), phase, float(clip["aspect"]))
 
     def masks(self, clip_id: str) -> InstanceMasks:
         """Return which thing is on top where in each frame of a clip."""

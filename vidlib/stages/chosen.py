@@ -33,14 +33,10 @@ def labels_of(classes: Iterable[int | str], names: dict[int, str]) -> list[int]:
     shown = SEQUENCES.query("dataset == 'something'")["label_name"]
     several = {"seven": shown[:SEVEN].unique().tolist(), "eleven": shown.unique().tolist()}
     numbers = {name: number for number, name in names.items()}
-    wanted = set()
-    for name in (name for one in classes for name in several.get(str(one), [one])):
-        number = numbers.get(name, name)
-        if number not in names:
-            known = (*several, *names, *numbers)
-            raise ValueError(check.unknown("explained_classes", name, known))
-        wanted.add(number)
-    return sorted(wanted or names)
+    wanted = [name for one in classes for name in several.get(str(one), [one])]
+    for name in wanted:
+        check.one_of("explained_classes", name, (*several, *names, *numbers))
+    return sorted({numbers.get(name, name) for name in wanted} or names)
 
 
 def chosen_clips(p, index: pd.DataFrame, names: dict[int, str], original: str = "") -> np.ndarray:

@@ -114,8 +114,7 @@ def fit(
     last = folder / "last.ckpt"
     resumes = distributed.broadcast(last.exists()) if several > 1 else last.exists()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-        warnings.filterwarnings("ignore", ".*LeafSpec.*", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         begin = str(last) if resumes else None
         trainer.fit(module, ckpt_path=begin, weights_only=True)

@@ -49,7 +49,8 @@ def stages_of(dataset: DataSet) -> dict[str, Stage]:
     >>> list(stages_of(DATASETS["cue-order"]))[:3]
     ['render', 'prepare', 'observe']
     """
-    one, stages = dataset, {}
+    stages: dict[str, Stage] = {}
+    one = dataset
 
     def add(name: str, fields: Fields, upstream: Fields = (), **more: Any) -> None:
         module = f"vidlib.stages.{name.partition('-')[0]}"
@@ -69,7 +70,9 @@ def stages_of(dataset: DataSet) -> dict[str, Stage]:
         gate = ("cue_epochs", "gate_batch_size", "gate_lr", "train_seed")
         add("intervene", gate, ("files", "prepare"))
     chosen = ("mask_l1", "mask_tv", "explained_clips", "explained_classes", "data_seed")
-    found = ("mask_method", "mask_iterations", "mask_lr")
+    masks = (*chosen, "mask_method", "mask_iterations", "mask_lr")
+    searched = (*chosen, "mask_iterations", "searched_clips")
+    seeds = ("data_seed", "train_seed")
     for name, variant in VARIANTS.items():
         control = bool(variant.differs)
         recipe = tuple(f"{variant.family}_{setting}" for setting in RECIPE)
@@ -84,29 +87,13 @@ def stages_of(dataset: DataSet) -> dict[str, Stage]:
             together=True,
         )
         own, trained = {"network": name}, ("prepare", f"train-{name}")
-        seeds = ("data_seed", "train_seed")
-        add(f"evaluate-{name}", seeds, trained, options={**own}, control=control)
-        own |= {} if one.rendered else {"original": one.original}
-        judged = {**own, **judge}
-        explained = ("files", *trained)
-        add(
-            f"explain-{name}",
-            (*chosen, *found),
-            explained,
-            options=judged,
-            control=control,
-            shared=True,
-        )
+        add(f"evaluate-{name}", seeds, trained, options=own, control=control)
+        own = own if one.rendered else {**own, "original": one.original}
+        judged, read = {**own, **judge}, ("files", *trained)
+        add(f"explain-{name}", masks, read, options=judged, control=control, shared=True)
         if not control:
-            add(
-                f"search-{name}",
-                (*chosen, "mask_iterations", "searched_clips"),
-                trained,
-                options=own,
-                shared=True,
-            )
-            searched = (*explained, f"search-{name}")
-            add(f"rivals-{name}", (*chosen, *found), searched, options=judged)
+            add(f"search-{name}", searched, trained, options=own, shared=True)
+            add(f"rivals-{name}", masks, (*read, f"search-{name}"), options=judged)
     seen = tuple(f"{stage}-{name}" for stage in ("evaluate", "explain") for name in STUDIED)
     add("compare", ("data_seed",), seen, options={"networks": list(STUDIED)})
     return stages

@@ -32,6 +32,7 @@ SEEDED = [f"{step}-{net}" for step in ("train", "evaluate", "explain") for net i
 TINY = ("smoke",)  # profiles whose stages take longer to start than to run: one core each
 SIDE_BY_SIDE = ("clstm",)  # networks that train faster two at a time, on one core each
 RUNNER, BUILDER = "book/execute.py", "book/build.py"
+SOURCES = ("book", "_config.yml", "_toc.yml", "CITATION.cff")
 
 
 @dataclass(frozen=True)
@@ -195,10 +196,7 @@ def book_jobs(runs: Runs, build: Path) -> dict[str, Job]:
     key = key_of(
         {
             "pages": sorted(pages),
-            "sources": {
-                name: folder_hash(code.root / name)
-                for name in ("book", "_config.yml", "_toc.yml", "CITATION.cff")
-            },
+            "sources": {name: folder_hash(code.root / name) for name in SOURCES},
             "builder": code.of_script(BUILDER),
             "versions": versions(BOOK_LIBRARIES),
         }
@@ -222,9 +220,8 @@ def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
         needs: list[str] = []
         for seed in range(seeds):
             one = study.with_seed(seed)
-            jobs |= {
-                k: job for k, job in stage_jobs(one, SEEDED, one_core).items() if k not in jobs
-            }
+            for key, job in stage_jobs(one, SEEDED, one_core).items():
+                jobs.setdefault(key, job)
             needs += [one.key(stage) for stage in SEEDED]
         key = key_of({"jobs": needs, "writer": runs.code.closure(["vidlib.workflow.results"])})
         command = f"python -m vidlib collect {flags_of(study)} --seeds {seeds} --key {key}"

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 RECORDED = ("torch", "lightning", "numpy", "pandas", "av", "opencv-python-headless", "scikit-learn")
 
 
@@ -33,7 +34,6 @@ class Code:
     def __init__(self, root: Path = ROOT):
         self.root = Path(root)
         self._read: dict[str, tuple[dict[str, str], set[str]]] = {}
-        self._exports: dict[str, dict[str, str]] = {}
 
     def closure(self, entries: Iterable[str]) -> dict[str, str]:
         """Return a hash of each module and script that these modules depend on.
@@ -86,17 +86,15 @@ class Code:
 
     def _exported(self, package: str) -> dict[str, str]:
         """Return by name the module that each re-export of a package comes from."""
-        if package not in self._exports:
-            path = self.root.joinpath(*package.split("."), "__init__.py")
-            there = package != "vidlib" and path.is_file()
-            tree = ast.parse(path.read_text(encoding="utf-8") if there else "")
-            self._exports[package] = {
-                one.name: inner if self._file(inner := f"{node.module}.{one.name}") else node.module
-                for node in tree.body
-                if isinstance(node, ast.ImportFrom) and node.module
-                for one in node.names
-            }
-        return self._exports[package]
+        path = self.root.joinpath(*package.split("."), "__init__.py")
+        there = package != "vidlib" and path.is_file()
+        tree = ast.parse(path.read_text(encoding="utf-8") if there else "")
+        return {
+            one.name: inner if self._file(inner := f"{node.module}.{one.name}") else node.module
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.module
+            for one in node.names
+        }
 
     def _imports(self, tree: ast.AST) -> set[str]:
         """Return the modules of vidlib that code imports, wherever in it."""
@@ -117,11 +115,8 @@ def _meaning(path: Path) -> ast.Module:
     """Return the syntax tree of a file, which holds no comments and no layout, less docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0] = ast.Pass()
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
     return tree
 
 

@@ -17,7 +17,9 @@ from vidlib.workflow.runs import Runs
 
 RESULTS = ROOT / "results"
 MOST_BYTES = 20_000_000  # of all results together: they are in git
-SHARED = ("modules", "options", "versions", "machine", "device")  # by runs of a stage
+# What may change a result, and what it is called; then what else is the same in runs of a stage.
+CAUSES = {"modules": "", "versions": "library ", "parameters": "setting ", "options": "option "}
+SHARED = (*CAUSES, "machine", "device")
 PER_RUN = ("key", "data", "seconds", "threads", "processes", "peak_bytes", "disk_bytes", "finished")
 
 
@@ -35,7 +37,7 @@ def collect(studies: list[Runs], stages: list[str], key: str, folder: Path) -> N
     for stage in _with_upstream(studies[0], stages):
         records = [one.record(stage) for one in studies]
         told[stage] = {name: records[0][name] for name in SHARED}
-        told[stage]["parameters"] = _unseeded(records[0]["parameters"])
+        told[stage]["parameters"].pop("train_seed", None)
         told[stage]["runs"] = [
             {"train_seed": seed, **{name: record[name] for name in PER_RUN}}
             for seed, record in zip(seeds, records, strict=True)
@@ -71,12 +73,6 @@ def _with_upstream(runs: Runs, stages: list[str]) -> list[str]:
     return [stage for stage in runs.stages if stage in needed]
 
 
-def _unseeded(parameters: dict) -> dict:
-    """Return settings as JSON holds them, without those that may differ between seeds."""
-    kept = {name: value for name, value in parameters.items() if name != "train_seed"}
-    return json.loads(json.dumps(kept))
-
-
 def record_of(dataset: str, profile: str, results: Path = RESULTS) -> dict:
     """Return what made the results of a data set; FileNotFoundError, with the remedy, without."""
     path = results / dataset / profile / "provenance.json"
@@ -104,15 +100,10 @@ def changed_since(record: dict, runs: Runs) -> dict[str, list[str]]:
     """
     changed: dict[str, list[str]] = {}
     for stage, told in record["stages"].items():
-        now = runs.ingredients(stage)
-        pairs = {
-            "": (told["modules"], now["modules"]),
-            "library ": (told["versions"], now["versions"]),
-            "setting ": (told["parameters"], _unseeded(now["parameters"])),
-            "option ": (told["options"], json.loads(json.dumps(now["options"]))),
-        }
-        for kind, (before, after) in pairs.items():
-            for name in sorted(before.keys() | after.keys()):
+        now = json.loads(json.dumps(runs.ingredients(stage)))  # lists for tuples, as in the record
+        for cause, kind in CAUSES.items():
+            before, after = told[cause], now[cause]
+            for name in sorted((before.keys() | after.keys()) - {"train_seed"}):
                 if before.get(name) != after.get(name):
                     changed.setdefault(f"{kind}{name}", []).append(stage)
     return changed

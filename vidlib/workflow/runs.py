@@ -60,7 +60,6 @@ class Runs:
         self.profile = resolve_profile(profile, overrides or {}, self.original)
         self._refuse_impossible_counts()
         self.code = code
-        self._ingredients: dict[str, dict] = {}
         self._keys: dict[str, str] = {}
 
     def _refuse_impossible_counts(self) -> None:
@@ -126,18 +125,16 @@ class Runs:
 
     def ingredients(self, stage: str) -> dict:
         """Return all that a stage's results depend on: code, settings, versions, upstream keys."""
-        if stage not in self._ingredients:
-            what, values = self.stage(stage), asdict(self.profile)
-            self._ingredients[stage] = {
-                "stage": stage,
-                "dataset": self.dataset,
-                "modules": self.code.closure(what.entries),
-                "options": what.options,
-                "parameters": {name: values[name] for name in what.fields},
-                "upstream": {name: self.key(name) for name in what.upstream},
-                "versions": versions(),
-            }
-        return self._ingredients[stage]
+        what, values = self.stage(stage), asdict(self.profile)
+        return {
+            "stage": stage,
+            "dataset": self.dataset,
+            "modules": self.code.closure(what.entries),
+            "options": what.options,
+            "parameters": {name: values[name] for name in what.fields},
+            "upstream": {name: self.key(name) for name in what.upstream},
+            "versions": versions(),
+        }
 
     def key(self, stage: str) -> str:
         """Return the key of a stage; of "files", of the data set itself."""

@@ -60,7 +60,7 @@ def plan(clips_per_class: dict[str, int]) -> list[tuple[int, str, str, int]]:
     jobs: list[tuple[int, str, str, int]] = []
     groups = {split: list(subjects) for split, subjects in SPLITS["paper"].items()}
     most = {split: len(subjects) * len(SCENARIOS) * SEQUENCES for split, subjects in groups.items()}
-    check_counts(clips_per_class, len(ACTIONS), most)
+    check_counts(clips_per_class, most)
     for split, subjects in groups.items():
         wanted = clips_per_class[split]
         turns = [(n, f"d{(n + r) % 4 + 1}") for r in range(len(SCENARIOS)) for n in subjects]
@@ -85,8 +85,7 @@ def render_kth_mini(
     >>> root, counts = Path(tempfile.mkdtemp()), {"train": 0, "validation": 1}
     >>> render_kth_mini(root, clips_per_class=counts, seed=0, processes=1)
     Traceback (most recent call last):
-    ValueError: clips_per_class asks for 0 train clips of each of 6 classes: give at least 1, \
-and not more than 256
+    ValueError: clips_per_class['train'] is 0: give a whole number at least 1 and at most 256
     """
     root, jobs = Path(root), plan(clips_per_class)
     make_folders(root, {"seed": seed}, "")

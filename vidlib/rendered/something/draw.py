@@ -125,11 +125,9 @@ def draw(scene: Scene, look: Look, size: int) -> tuple[np.ndarray, InstanceMasks
     for t, (cx, cy) in enumerate(scene.camera * size):
         move = np.array([[1.0, 0.0, -cx - size / 2], [0.0, 1.0, -cy - size / 2]])
         canvas = Canvas(frames[t], numbers[t])
-        for source, target, flags in (
-            (still.picture, canvas.picture, cv2.INTER_LINEAR),
-            (still.numbers, canvas.numbers, cv2.INTER_NEAREST),
-        ):
-            cv2.warpAffine(source, move, (size, size), target, flags, cv2.BORDER_REFLECT_101)
+        pixels, edge = (size, size), cv2.BORDER_REFLECT_101
+        cv2.warpAffine(still.picture, move, pixels, frames[t], cv2.INTER_LINEAR, edge)
+        cv2.warpAffine(still.numbers, move, pixels, numbers[t], cv2.INTER_NEAREST, edge)
         for role, draw_one in _LAYERS:
             for number, one in of[role]:
                 x, y = one.x[t] * size - cx, one.y[t] * size - cy
