@@ -1,7 +1,5 @@
 """Attributions over time on networks whose decisive frames are known, and beside brute force."""
 
-import sys
-
 import pytest
 import torch
 from captum.attr import FeatureAblation
@@ -155,14 +153,6 @@ def test_integrated_gradients_equal_a_plain_sum_along_the_line():
         total += gradient / 2000
     expected = (total * (clips - start)).sum((1, 3, 4))
     torch.testing.assert_close(importances, expected, atol=1e-5, rtol=0)
-
-
-def test_without_captum_integrated_gradients_say_so_before_the_model_runs(monkeypatch):
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    net = Transition(5)
-    with pytest.raises(ModuleNotFoundError, match=r"needs captum, but .*: pip install captum\."):
-        integrated_gradients(net, ramp())
-    assert net.calls == 0
 
 
 # ---------------------------------------------------------------- random masks
