@@ -291,11 +291,11 @@ def test_no_other_window_has_a_greater_sum(row, data):
         (
             torch.zeros(2, 4),
             torch.tensor([1]),
-            r"lengths are \[1\]: give 2 whole numbers from 0 to 4",
+            r"lengths has shape \(1,\) .* each of 2 rows",
         ),
-        (torch.zeros(1, 4), torch.tensor([1.5]), r"lengths are \[1.5\]: give 1 whole number"),
-        (torch.zeros(1, 4), torch.tensor([5]), r"lengths are \[5\]: .* from 0 to 4"),
-        (torch.zeros(1, 4), torch.tensor([-1]), r"lengths are \[-1\]: .* from 0 to 4"),
+        (torch.zeros(1, 4), torch.tensor([1.5]), "lengths is 1.5: give a whole number"),
+        (torch.zeros(1, 4), torch.tensor([5]), "lengths is 5: .* at most 4"),
+        (torch.zeros(1, 4), torch.tensor([-1]), "lengths is -1: .* at least 0"),
     ],
 )
 def test_windows_refuse_what_they_cannot_use(importances, lengths, message):

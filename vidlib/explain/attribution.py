@@ -188,13 +188,11 @@ def window_of(importances: Tensor, lengths: Tensor) -> Tensor:
     """
     good = importances.ndim == 2 and bool(importances.isfinite().all())
     check.shape("importances", importances, "(B, T), all finite", good)
-    count, frames = importances.shape
-    whole = lengths.shape == (count,) and not lengths.is_floating_point()
-    if not whole or not ((lengths >= 0) & (lengths <= frames)).all():
-        wanted = f"give {count} whole numbers from 0 to {frames}"
-        raise ValueError(f"lengths are {lengths.tolist()}: {wanted}")
+    wanted = f"a whole number for each of {len(importances)} rows of importances"
+    check.shape("lengths", lengths, wanted, lengths.shape == importances.shape[:1])
     masks = torch.zeros_like(importances)
     for mask, row, length in zip(masks, importances, lengths.tolist(), strict=True):
+        check.count("lengths", length, 0, importances.shape[1])
         first = row.unfold(0, length, 1).sum(1).argmax()
         mask[first : first + length] = 1
     return masks

@@ -71,9 +71,7 @@ def grad_cam(
     check.one_of("gradients", gradients, ("through", "direct"))
     check.one_of("scale", scale, ("clip", "frame"))
     if reshape is not None and not callable(reshape):
-        raise ValueError(
-            f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last"
-        )
+        raise ValueError(f"reshape is {reshape!r}: give a function of the layer's output")
     layer = _layer_of(model, layer)
 
     def maps_of(clips: Tensor, targets: Tensor | None = None) -> Tensor:

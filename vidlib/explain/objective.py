@@ -66,11 +66,9 @@ class Objective:
         check.number("l1", l1, least=0)
         check.number("tv", tv, least=0)
         check.number("beta", beta, least=1)  # below 1 a flat mask has no gradient
-        if micro_batch is not None:
-            check.count("micro_batch", micro_batch)
         self.model, self.clips, self.score = model, clips.detach(), score
         self.perturbation, self.weights = perturbation, (l1, tv, beta)
-        self.micro_batch = micro_batch or fitting_batch(model, self.clips)
+        self.micro_batch = fitting_batch(model, clips) if micro_batch is None else micro_batch
         logits = logits_of_clips(model, self.clips, micro_batch=self.micro_batch)
         self.targets = resolve_targets(targets, logits)
         check_steady(model, self.clips, logits)
