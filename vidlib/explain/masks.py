@@ -115,9 +115,7 @@ def learn_masks(
         start = Windows(objective).smallest_enough()
     start = start.to(objective.original)
     path, losses, scores = _descend(objective, objective.rows, start, iterations, lr, published)
-    chosen = losses.nan_to_num(torch.inf).argmin(1)
-    if published:
-        chosen = torch.full_like(chosen, iterations)
+    chosen = iterations if published else losses.nan_to_num(torch.inf).argmin(1)
     mask, loss, last = (values[objective.rows, chosen] for values in (path, losses, scores))
     original, followed = objective.original, objective.targets
     return TemporalMasks(mask, loss, last, original, followed, start, path, losses)
