@@ -420,6 +420,12 @@ def test_what_keeps_half_its_score_is_tried_from_the_start_window_too(monkeypatc
     assert len(asked) == 3 and asked[2] == frozen.start.tolist()
 
 
+@pytest.mark.parametrize("find", [learn_masks, search_masks, find_masks])
+def test_the_bar_reaches_its_end(find, capsys):
+    find(Transition(5), ramp(), progress=True)
+    assert "100%" in capsys.readouterr().err.split("\r")[-1]
+
+
 def test_a_window_that_cannot_be_better_is_not_tried():
     # One frozen transition brings the score to nothing: only windows as short are worth a try.
     net = Transition(5, sharpness=40.0)

@@ -175,14 +175,13 @@ def test_the_clip_of_the_book_is_a_video():
         ({"network": len}, "network is a builtin_function_or_method: give an nn.Module"),
         ({"frames": 1}, "frames is 1: .* at least 2"),
         ({"frames": 8.0}, "frames is 8.0"),
-        ({"size": 24}, "size is 24: give height and width"),
-        ({"size": (24, 0)}, "size is 0: .* at least 1"),
+        ({"size": 24}, "size is 24: give 2 whole numbers"),
+        ({"size": (24, 0)}, r"size is \(24, 0\): .* at least 1"),
         ({"resize": 30}, "resize is 30: .* at least 32"),
         ({"resize": (24, 31)}, "resize is 31: .* at least 32"),
         ({"mean": (0.5, 0.5)}, r"mean is \(0.5, 0.5\): give three numbers"),
         ({"std": (1, 1, "1")}, "std is '1'"),
         ({"std": (1, 1, 0)}, "std is 0: .* above 0"),
-        ({"layer": nn.Identity()}, "layer is no module of the network"),
     ],
 )
 def test_impossible_fields_are_named(fields, message):
@@ -266,7 +265,7 @@ def test_networks_of_another_signature(returns, classes, message, mine):
     [
         ("", "nowhere:load", r"cannot be imported \(No module named 'nowhere'\): give package"),
         ("", "mine:load", r"cannot be imported \(module 'mine' has no attribute 'load'\)"),
-        ("load = 3", "mine:load", "mine:load is a int: name a function"),
+        ("load = 3", "mine:load", "mine:load fails .*not callable"),
         (
             "def load(): return nn.Identity()",
             "mine:load",

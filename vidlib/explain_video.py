@@ -122,7 +122,6 @@ def explain_video(
     perturbation: str = "freeze",
     start: int = 0,
     stop: int | None = None,
-    progress: bool = False,
 ) -> VideoExplanation:
     """Ask a network about a video and explain its answer by Grad-CAM and a temporal mask.
 
@@ -148,12 +147,14 @@ def explain_video(
     if network.layer is not None:
         maps = grad_cam(asked, clip, targets, layer=network.layer, reshape=network.reshape)
         saliency = maps[0].cpu().numpy()
-    found = find_masks(asked, clip, targets, perturbation=change, progress=progress)
-    everywhere = score_clips(asked, perturb(clip, change(torch.ones_like(found.mask))))[0]
-    twice = replace(network, frames=2 * network.frames)
-    between = score_clips(asked, network.clip(read_frames(video, twice, start, stop)[1::2]))[0]
+    found = find_masks(asked, clip, targets, perturbation=change)
+    whole = perturb(clip, change(torch.ones_like(found.mask)))
+    everywhere = score_clips(asked, whole)[0]
+    twice = read_frames(video, replace(network, frames=2 * network.frames), start, stop)
+    between = score_clips(asked, network.clip(twice[1::2]))[0]
     assert found.landscape is not None
     length, top = int((found.mask > 0.5).sum()), scores.topk(min(5, len(scores)))
+    left = window_scores(asked, clip, followed, length, change).tolist() if length else []
     numbers = {
         "top": [(network.classes[k], s) for k, s in zip(top[1], top[0].tolist(), strict=True)],
         "class": network.classes[followed],
@@ -166,9 +167,6 @@ def explain_video(
         "saliency_by_frame": None if saliency is None else saliency.mean((1, 2)).tolist(),
         "class_on_frames_between": network.classes[int(between.argmax())],
         "score_on_frames_between": float(between[followed]),
-        "scores_of_windows_as_long": [],
+        "scores_of_windows_as_long": left,
     }
-    if length:
-        left = window_scores(asked, clip, followed, length, change)
-        numbers["scores_of_windows_as_long"] = left.tolist()
     return VideoExplanation(model, perturbation, frames, saliency, numbers)

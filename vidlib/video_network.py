@@ -13,7 +13,6 @@ Each is tried when it is loaded, with its layer, so that what does not work fail
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from vidlib.data.video import read_clip, video_geometry
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.objective import Perturbation
 from vidlib.explain.perturb import perturb, window_masks
-from vidlib.explain.scores import check_clips, logits_of_clips, score_clips
+from vidlib.explain.scores import logits_of_clips, score_clips
 from vidlib.explain.trial import check_gradients, check_steady
 from vidlib.models.kinetics import kinetics_classes, load_kinetics_i3d
 from vidlib.models.store import best_device
@@ -38,14 +37,6 @@ from vidlib.variants import VARIANTS
 # A street, from above; see the README beside it.
 STREET = Path(__file__).resolve().parents[1] / "notebooks/clips/street.webm"
 SPECS = (*VARIANTS, "kinetics", "torchvision:NAME", "package.module:function")
-
-
-def _sides(name: str, value: object, least: tuple[int, int]) -> None:
-    """Refuse what is no height and width of at least these."""
-    if not isinstance(value, Sequence) or len(value) != 2:
-        raise ValueError(f"{name} is {value!r}: give height and width")
-    for side, smallest in zip(value, least, strict=True):
-        check.count(name, side, smallest)
 
 
 def _names(classes: Sequence[str] | Mapping[Any, Any]) -> tuple[str, ...]:
@@ -94,9 +85,11 @@ class VideoNetwork:
         if not isinstance(self.network, nn.Module):
             raise ValueError(f"network is a {type(self.network).__name__}: give an nn.Module")
         check.count("frames", self.frames, 2)
-        _sides("size", self.size, (1, 1))
+        check.counts("size", self.size, 2)
         if isinstance(self.resize, Sequence):
-            _sides("resize", self.resize, self.size)
+            check.counts("resize", self.resize, 2)
+            for side, least in zip(self.resize, self.size, strict=True):
+                check.count("resize", side, least)
         elif self.resize is not None:
             check.count("resize", self.resize, max(self.size))
         for name, above in (("mean", None), ("std", 0)):
@@ -107,8 +100,6 @@ class VideoNetwork:
         object.__setattr__(self, "classes", _names(self.classes))
         if self.layer is None:
             object.__setattr__(self, "layer", getattr(self.network, "gradcam_layer", None))
-        elif all(module is not self.layer for module in self.network.modules()):
-            raise ValueError("layer is no module of the network: give one of network.modules()")
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Return the size to which pictures of this height and width are resized."""
@@ -183,9 +174,7 @@ def load_video_network(spec: str, study, *, frames: int | None = None) -> VideoN
         raise ValueError(check.unknown("model", spec, SPECS))
     if frames is not None:
         loaded = replace(loaded, frames=frames)
-    loaded.network.to(best_device())
-    with suppress(NotImplementedError):  # of exported networks
-        loaded.network.eval()
+    loaded.network.to(best_device()).eval()
     return _tried(spec, loaded)
 
 
@@ -219,7 +208,6 @@ def window_scores(
     >>> window_scores(network, torch.rand(1, 3, 8, 4, 4), 0, 3, freeze).shape
     torch.Size([6])
     """
-    check_clips(clip)
     frames = clip.shape[2]
     check.count("length", length, most=frames)
     first = torch.arange(frames - length + 1, device=clip.device)
@@ -293,8 +281,6 @@ def _imported(spec: str) -> VideoNetwork:
     except Exception as error:  # the file may hold anything
         remedy = "give package.module:function or folder/file.py:function"
         raise ValueError(f"model {spec!r} cannot be imported ({error}): {remedy}") from error
-    if not callable(function):
-        raise ValueError(f"{spec} is a {type(function).__name__}: name a function")
     try:
         loaded = function()
     except Exception as error:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from pebble import ProcessExpired
+from torch.utils.data import BatchSampler
 
 from vidlib.data.index import DataWarning
 from vidlib.data.processes import in_turn
@@ -260,10 +261,8 @@ def batch_loader(
     if workers is None:
         workers = (os.cpu_count() or 1) if clips.frames.decoded else 0
     first, step = share
-    positions = list(range(len(clips)) if order is None else order)
-    batches = [positions[at : at + batch_size] for at in range(0, len(positions), batch_size)]
-    if drop_last:
-        batches = [batch for batch in batches if len(batch) == batch_size]
+    positions = range(len(clips)) if order is None else order
+    batches = BatchSampler(positions, batch_size, drop_last)
     return Batches(clips, [batch[first::step] for batch in batches], workers)
 
 

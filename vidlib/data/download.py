@@ -112,11 +112,8 @@ def extract_avi(path: Path, folder: Path, action: str) -> None:
             sweep(folder)
             found = kth_files(folder.parent).values()
             there = {(Path(one).name, os.path.getsize(one)) for paths in found for one in paths}
-            todo = {
-                PurePosixPath(member.filename).name: member
-                for member in archive.infolist()
-                if _is_video(member, action)
-            }
+            members = [one for one in archive.infolist() if _is_video(one, action)]
+            todo = {PurePosixPath(one.filename).name: one for one in members}
             todo = {n: one for n, one in todo.items() if (n, one.file_size) not in there}
             needed = sum(member.file_size for member in todo.values())
             if needed > (free := shutil.disk_usage(folder).free):

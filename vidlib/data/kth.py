@@ -22,12 +22,7 @@ HOW_TO_GET = (
     "delete broken files first"
 )
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
-SCENARIOS = {
-    "d1": "outdoors",
-    "d2": "outdoors, scale changing",
-    "d3": "outdoors, other clothes",
-    "d4": "indoors",
-}
+SCENARIOS = ("d1", "d2", "d3", "d4")  # outdoors; with changes of scale; other clothes; indoors
 # By subject. In the study a network is judged on "validation"; the paper calls that its test set.
 SPLITS: dict[str, dict[str, Iterable[int]]] = {
     "paper": {"train": range(1, 17), "validation": range(17, 26)},

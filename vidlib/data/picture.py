@@ -1,12 +1,12 @@
 """The pictures of a video as a player shows them: upright, not mirrored, in the right colours."""
 
-import functools
 from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
+REFORMATTER = VideoReformatter()  # one for all: it is slow to set up
 UNTAGGED = 2  # how FFmpeg numbers an unspecified colour space
 
 
@@ -47,18 +47,13 @@ def geometry_of(frame: av.VideoFrame, stream: av.VideoStream) -> Geometry:
     return Geometry(*(sides[::-1] if matrix[0, 0] == 0 else sides), matrix)
 
 
-@functools.cache
-def _reformatter() -> VideoReformatter:
-    return VideoReformatter()  # one for all: it is slow to set up
-
-
 def picture_of(frame: av.VideoFrame, size: tuple[int, int], geometry: Geometry) -> np.ndarray:
     """Return a frame as a player shows it, squashed to (H, W) by area: (H, W, 3) uint8 RGB."""
     height, width = geometry.stored(size)
     # Players take untagged pictures of high definition for BT.709, others for BT.601.
     untagged = frame.colorspace == UNTAGGED
     high = frame.width >= 1280 or frame.height > 576
-    picture = _reformatter().reformat(
+    picture = REFORMATTER.reformat(
         frame,
         width=width,
         height=height,

@@ -105,12 +105,10 @@ def read_something(root: Path, *, strict: bool = False) -> pd.DataFrame:
         raise missing(", ".join(absent), root, HOW_TO_GET)
     labels = _labels(lists["labels"])
     seen, rows = set(), []
-    for split in (*LABELLED, "test"):
-        path = lists.get(split)
-        if path is None:
-            if split in LABELLED:
-                problems.add("absent list", f"{split}.json")
-            continue
+    for split in sorted({*LABELLED} - {*lists}):
+        problems.add("absent list", f"{split}.json")
+    for split in (part for part in (*LABELLED, "test") if part in lists):
+        path = lists[split]
         try:
             entries = _load(path, list)
         except ValueError as error:

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,12 +126,11 @@ def _timeline(container, stream) -> Timeline:
     finally:
         av.logging.set_level(None)
     stamps, unit = sorted(shown), float(stream.time_base)
-    numbers = {stamp: number for number, stamp in enumerate(stamps)}
     errors = [text.strip() for _, part, text in logs if part == "matroska,webm"]
     return Timeline(
         np.array(stamps, float) * unit,
         stamps,
-        np.array(sorted(numbers[stamp] for stamp in keys), int),
+        np.flatnonzero([stamp in keys for stamp in stamps]),
         shown[stamps[-1]] * unit if stamps else 0.0,
         errors[0] if errors else "",
     )
@@ -148,13 +148,13 @@ def video_geometry(path: str | Path) -> Geometry:
     >>> video_geometry(path)[:2]
     (32, 48)
     """
-    path, found = Path(path), []
+    path = Path(path)
     with _opened(path) as (container, stream):
-        for frame, _ in _frames(path, container, stream, math.inf):
-            found.append(geometry_of(frame, stream))
-            if len(found) == 2:
-                return found[0]
-    raise VideoError(f"{path}: holds {len(found)} frames, so is no video; give another")
+        first_two = islice(_frames(path, container, stream, math.inf), 2)
+        found = [geometry_of(frame, stream) for frame, _ in first_two]
+    if len(found) < 2:
+        raise VideoError(f"{path}: holds {len(found)} frames, so is no video; give another")
+    return found[0]
 
 
 def _frames(path: Path, container, stream, limit: float) -> Iterator[tuple[av.VideoFrame, bool]]:
@@ -225,11 +225,10 @@ class _Sampler:
                 self.clips[k][position] = picture
 
     def result(self) -> list[Decoded]:
+        found = zip(self.clips, self.reasons, self.ranges, strict=True)
         return [
             Decoded(None if reason else clip, max(0, stop - start), reason)
-            for clip, reason, (start, stop) in zip(
-                self.clips, self.reasons, self.ranges, strict=True
-            )
+            for clip, reason, (start, stop) in found
         ]
 
 

@@ -5,7 +5,6 @@ libraries may take their axes in another order, see several pathways (SlowFast),
 probabilities, or a single logit.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,8 @@ class Unanswered(ValueError):
 def logits_in(output: object) -> object:
     """Return the logits in what a network returned: alone, or in a ModelOutput, dict or tuple.
 
+    Of a tuple or list the first counts.
+
     >>> logits_in({"logits": torch.zeros(1, 3), "loss": None}).shape
     torch.Size([1, 3])
     """
@@ -31,9 +32,6 @@ def logits_in(output: object) -> object:
     if isinstance(output, Mapping) and "logits" in output:
         return logits_in(output["logits"])
     if isinstance(output, tuple | list) and output and not hasattr(output, "logits"):
-        if len({value.shape for value in output if isinstance(value, Tensor)} - {()}) > 1:
-            remedy = "if not, give vidlib.explain.adapt a function as outputs"
-            warnings.warn(f"several tensors come out, the first as logits: {remedy}", stacklevel=2)
         return logits_in(output[0])
     return getattr(output, "logits", output)
 

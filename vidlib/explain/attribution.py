@@ -15,8 +15,8 @@ from vidlib import check
 from vidlib.explain.asked import held_fixed
 from vidlib.explain.objective import Objective, Perturbation
 from vidlib.explain.perturb import freeze, window_masks
-from vidlib.explain.scores import check_clips, logits_of_clips, resolve_targets, softmax
-from vidlib.explain.trial import NO_GRADIENTS, check_gradients, check_steady
+from vidlib.explain.scores import check_clips, softmax
+from vidlib.explain.trial import NO_GRADIENTS, check_gradients
 
 
 def occlusion(
@@ -68,7 +68,7 @@ def integrated_gradients(
     to the quadrature's error, a clip's importances sum to its score minus the baseline's.
 
     The baseline (B, C, T, H, W) is by default the clip's mean frame in every frame, which shows
-    what stands still and no movement. Raises ModuleNotFoundError without captum.
+    what stands still and no movement.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     >>> clip = torch.rand(1, 1, 4, 1, 1)
@@ -77,12 +77,8 @@ def integrated_gradients(
     >>> bool(added.isclose((own - empty)[0, own.argmax()], atol=1e-5))
     True
     """
-    try:
-        from captum.attr import IntegratedGradients  # here, as nothing else in the study needs it
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"integrated_gradients needs captum, but {error}: pip install captum."
-        ) from error
+    from captum.attr import IntegratedGradients  # here, as nothing else in the study needs it
+
     check_clips(clips)
     clips = clips.detach()
     if baseline is None:
@@ -90,9 +86,7 @@ def integrated_gradients(
     wanted = f"one of the clips' shape, {tuple(clips.shape)}"
     check.shape("baseline", baseline, wanted, baseline.shape == clips.shape)
     check.count("steps", steps)
-    logits = logits_of_clips(model, clips, micro_batch=micro_batch)
-    targets = resolve_targets(targets, softmax(logits))
-    check_steady(model, clips, logits)
+    targets = Objective(model, clips, targets, micro_batch=micro_batch).targets
     check_gradients(model, clips)
     try:
         with held_fixed(model, gradients=True) as asked:
@@ -194,13 +188,11 @@ def window_of(importances: Tensor, lengths: Tensor) -> Tensor:
     """
     good = importances.ndim == 2 and bool(importances.isfinite().all())
     check.shape("importances", importances, "(B, T), all finite", good)
-    count, frames = importances.shape
-    whole = lengths.shape == (count,) and not lengths.is_floating_point()
-    if not whole or not ((lengths >= 0) & (lengths <= frames)).all():
-        wanted = f"give {count} whole numbers from 0 to {frames}"
-        raise ValueError(f"lengths are {lengths.tolist()}: {wanted}")
+    wanted = f"a whole number for each of {len(importances)} rows of importances"
+    check.shape("lengths", lengths, wanted, lengths.shape == importances.shape[:1])
     masks = torch.zeros_like(importances)
     for mask, row, length in zip(masks, importances, lengths.tolist(), strict=True):
+        check.count("lengths", length, 0, importances.shape[1])
         first = row.unfold(0, length, 1).sum(1).argmax()
         mask[first : first + length] = 1
     return masks

@@ -71,9 +71,7 @@ def grad_cam(
     check.one_of("gradients", gradients, ("through", "direct"))
     check.one_of("scale", scale, ("clip", "frame"))
     if reshape is not None and not callable(reshape):
-        raise ValueError(
-            f"reshape is {reshape!r}: give a function of the layer's output, such as channels_last"
-        )
+        raise ValueError(f"reshape is {reshape!r}: give a function of the layer's output")
     layer = _layer_of(model, layer)
 
     def maps_of(clips: Tensor, targets: Tensor | None = None) -> Tensor:
@@ -93,9 +91,8 @@ def grad_cam(
             weight = weight.mean((2, 3, 4) if weights == "clip" else (3, 4), keepdim=True)
         return (weight * activation).sum(1).relu()
 
-    maps = together_or_alone(
-        maps_of, clips, *([] if targets is None else [torch.as_tensor(targets)])
-    )
+    given = [] if targets is None else [torch.as_tensor(targets)]
+    maps = together_or_alone(maps_of, clips, *given)
     maps = F.interpolate(maps, clips.shape[3:], mode="bilinear", align_corners=False)
     frame = torch.arange(clips.shape[2], device=maps.device)
     maps = maps[:, frame * maps.shape[1] // clips.shape[2]]
@@ -184,21 +181,15 @@ def _recorded(layer: nn.Module, gradients: str, outputs: list[Tensor]) -> Iterat
                 return tree_unflatten([*values[:at], value.clone(), *values[at + 1 :]], spec)
         return output
 
-    hooks = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(record)]
-    try:
+    with layer.register_forward_pre_hook(enter), layer.register_forward_hook(record):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _layer_of(model: nn.Module, layer: nn.Module | None) -> nn.Module:
+    layer = getattr(model, "gradcam_layer", None) if layer is None else layer
     if layer is None:
-        layer = getattr(model, "gradcam_layer", None)
-        if layer is None:
-            raise ValueError(
-                f"{type(model).__name__} has no gradcam_layer: pass layer=, the module to explain"
-            )
+        name = type(model).__name__
+        raise ValueError(f"{name} has no gradcam_layer: pass layer=, the module to explain")
     if all(module is not layer for module in model.modules()):
         raise ValueError("layer is not a module of the model: pass one of model.modules()")
     if isinstance(layer, torch.jit.ScriptModule):

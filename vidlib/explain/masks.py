@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from vidlib import check
 from vidlib.explain.asked import held_fixed
@@ -64,7 +63,6 @@ def learn_masks(
     start: Tensor | None = None,
     iterations: int = 300,
     lr: float = 0.2,
-    progress: bool = False,
     **options: Any,
 ) -> TemporalMasks:
     """Learn a mask for each clip (B, C, T, H, W) by Adam on Eq. 1, each clip as if it were alone.
@@ -88,9 +86,10 @@ def learn_masks(
     ``targets`` (B,) are the classes to explain, by default the guess on the unperturbed clip.
     ``options`` are those of `Objective`: ``perturbation``, by default `freeze`, maps masks (B, T)
     to matrices (B, T, T); ``score`` is "softmax" or "logit"; ``l1`` is 0.01, ``tv`` 0.02 and
-    ``beta`` 3. Clips go through the model, on its device, ``micro_batch`` at a time, by default
-    `fitting_batch`; those that are done leave the batch. Only gradients of the mask are computed;
-    modes, requires_grad flags and ``.grad`` are left as found. Raises ValueError for bad arguments.
+    ``beta`` 3; ``progress`` shows a bar. Clips go through the model, on its device, ``micro_batch``
+    at a time, by default `fitting_batch`; those that are done leave the batch. Only gradients of
+    the mask are computed; modes, requires_grad flags and ``.grad`` are left as found. Raises
+    ValueError for bad arguments.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     >>> found = learn_masks(model, torch.rand(3, 1, 4, 1, 1), iterations=2)
@@ -107,22 +106,16 @@ def learn_masks(
     if iterations:
         check_gradients(model, clips)
     shape = len(clips), clips.shape[2]
-    with tqdm(disable=not progress, desc="steps of masks") as bar:
-        if start is not None:
-            check.shape("start", start, f"masks {shape}", start.shape == shape)
-        elif published:
-            frozen = objective.under(objective.rows, freeze(torch.ones(shape)))
-            start = start_masks(objective.under_masks, *shape, frozen)
-        else:
-            start = Windows(objective).smallest_enough(bar)
-        start = start.to(objective.original)
-        bar.total = bar.n + (iterations + 1) * len(clips)
-        path, losses, scores = _descend(
-            objective, objective.rows, start, iterations, lr, bar, published
-        )
-    chosen = losses.nan_to_num(torch.inf).argmin(1)
-    if published:
-        chosen = torch.full_like(chosen, iterations)
+    if start is not None:
+        check.shape("start", start, f"masks {shape}", start.shape == shape)
+    elif published:
+        frozen = objective.under(objective.rows, freeze(torch.ones(shape)))
+        start = start_masks(objective.under_masks, *shape, frozen)
+    else:
+        start = Windows(objective).smallest_enough()
+    start = start.to(objective.original)
+    path, losses, scores = _descend(objective, objective.rows, start, iterations, lr, published)
+    chosen = iterations if published else losses.nan_to_num(torch.inf).argmin(1)
     mask, loss, last = (values[objective.rows, chosen] for values in (path, losses, scores))
     original, followed = objective.original, objective.targets
     return TemporalMasks(mask, loss, last, original, followed, start, path, losses)
@@ -134,7 +127,6 @@ def _descend(
     start: Tensor,
     iterations: int,
     lr: float,
-    bar: tqdm,
     published: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return masks (N, S + 1, T), losses and scores (N, S + 1) of the clips of rows (N,) by step.
@@ -142,6 +134,7 @@ def _descend(
     start: (N, T). Values are NaN once a clip is done.
     """
     _, tv, beta = objective.weights
+    objective.bar.total += (iterations + 1) * len(rows)
     least = torch.sigmoid(start.new_tensor(-START_LOGIT)).item()
     path = start.new_full((len(rows), iterations + 1, start.shape[1]), torch.nan)
     losses, scores = path[..., 0].clone(), path[..., 0].clone()
@@ -158,7 +151,6 @@ def _descend(
                 loss, score = objective(asked, shown, targets, masks)
                 for record, values in ((path, masks), (losses, loss), (scores, score)):
                     record[going, step] = values.detach().to(record)
-                bar.update(len(going))
                 if step == iterations:
                     break
                 if published:
@@ -171,7 +163,7 @@ def _descend(
                 told = losses[going, : step + 1]
                 falls = told[:, : step - PATIENCE + 1].amin(1) - told.amin(1) >= LEAST_FALL
                 if not falls.all():
-                    bar.update((iterations - step) * int((~falls).sum()))
+                    objective.bar.update((iterations - step) * int((~falls).sum()))
                     going, shown, targets = going[falls], shown[falls], targets[falls]
                     if not len(going):
                         break
@@ -184,7 +176,6 @@ def search_masks(
     targets: Tensor | None = None,
     *,
     step: int | None = None,
-    progress: bool = False,
     **options: Any,
 ) -> TemporalMasks:
     """Find the best contiguous on/off mask of each clip (B, C, T, H, W) by scoring them all.
@@ -200,12 +191,10 @@ def search_masks(
     (torch.Size([3, 4]), 10)
     """
     check_clips(clips)
-    if step is not None:
-        check.count("step", step, most=clips.shape[2])
-    objective = Objective(model, clips, targets, **options)
-    windows = Windows(objective)
-    with tqdm(disable=not progress, desc="windows", total=0) as bar:
-        windows.try_those(windows.on_grid(step or max(1, clips.shape[2] // 16)), bar)
+    step = max(1, clips.shape[2] // 16) if step is None else step
+    check.count("step", step, most=clips.shape[2])
+    windows = Windows(Objective(model, clips, targets, **options))
+    windows.try_those(windows.on_grid(step))
     return _of_best(windows)
 
 
@@ -227,8 +216,6 @@ def find_masks(
     model: nn.Module,
     clips: Tensor,
     targets: Tensor | None = None,
-    *,
-    progress: bool = False,
     **options: Any,
 ) -> TemporalMasks:
     """Find a good mask of each clip (B, C, T, H, W) at a fraction of the others' cost.
@@ -251,30 +238,25 @@ def find_masks(
     objective = Objective(model, clips, targets, **options)
     check_gradients(model, clips)
     windows = Windows(objective)
-    with tqdm(disable=not progress, desc="windows", total=0) as bar:
-        start = windows.smallest_enough(bar)
-        step = 2 ** max(0, (clips.shape[2] // 4).bit_length() - 1)
-        windows.try_those(windows.on_grid(step), bar)
-        while step:
-            while (wanted := windows.beside_best(step)).any():
-                windows.try_those(wanted, bar)
-            step //= 2
+    start = windows.smallest_enough()
+    step = 2 ** max(0, (clips.shape[2] // 4).bit_length() - 1)
+    windows.try_those(windows.on_grid(step))
+    while step:
+        while (wanted := windows.beside_best(step)).any():
+            windows.try_those(wanted)
+        step //= 2
     found = _of_best(windows, start)
-    with tqdm(disable=not progress, desc="steps of masks") as bar:
-        _polish(found, objective, objective.rows, found.mask, bar)
-        stubborn = (found.score > found.original_score / 2).nonzero()[:, 0]
-        if len(stubborn):
-            _polish(found, objective, stubborn, start[stubborn], bar)
+    _polish(found, objective, objective.rows, found.mask)
+    stubborn = (found.score > found.original_score / 2).nonzero()[:, 0]
+    if len(stubborn):
+        _polish(found, objective, stubborn, start[stubborn])
     return found
 
 
-def _polish(
-    found: TemporalMasks, objective: Objective, rows: Tensor, begin: Tensor, bar: tqdm
-) -> None:
+def _polish(found: TemporalMasks, objective: Objective, rows: Tensor, begin: Tensor) -> None:
     """Descend from on/off masks ``begin`` (N, T); put what lowers the loss into rows (N,)."""
-    bar.total = bar.n + (POLISH_STEPS + 1) * len(rows)
     begin = ((2 * begin - 1) * POLISH_LOGIT).sigmoid()
-    path, losses, scores = _descend(objective, rows, begin, POLISH_STEPS, POLISH_LR, bar)
+    path, losses, scores = _descend(objective, rows, begin, POLISH_STEPS, POLISH_LR)
     loss, best = losses.nan_to_num(torch.inf).min(1)
     better = loss < found.loss[rows]
     rows, at = rows[better], (better, best[better])

@@ -41,7 +41,8 @@ class Objective:
 
     Attributes: targets (B,) int64, the class of each clip; original (B,), its score on the
     unperturbed clip; micro_batch, clips that go through the network at once, by default
-    `fitting_batch`; weights, l1, tv and beta. Raises ValueError for bad arguments before the
+    `fitting_batch`; weights, l1, tv and beta; bar, which counts perturbed clips and, with
+    ``progress``, is shown. Raises ValueError for bad arguments before the
     network sees a clip.
     """
 
@@ -57,6 +58,7 @@ class Objective:
         tv: float = 0.02,
         beta: float = 3,
         micro_batch: int | None = None,
+        progress: bool = False,
     ):
         """Check everything and score the unperturbed clips."""
         check_clips(clips)
@@ -64,16 +66,15 @@ class Objective:
         check.number("l1", l1, least=0)
         check.number("tv", tv, least=0)
         check.number("beta", beta, least=1)  # below 1 a flat mask has no gradient
-        if micro_batch is not None:
-            check.count("micro_batch", micro_batch)
         self.model, self.clips, self.score = model, clips.detach(), score
         self.perturbation, self.weights = perturbation, (l1, tv, beta)
-        self.micro_batch = micro_batch or fitting_batch(model, self.clips)
+        self.micro_batch = fitting_batch(model, clips) if micro_batch is None else micro_batch
         logits = logits_of_clips(model, self.clips, micro_batch=self.micro_batch)
         self.targets = resolve_targets(targets, logits)
         check_steady(model, self.clips, logits)
         self.original = self._of_targets(logits, self.targets)
         self.rows = torch.arange(len(clips), device=clips.device)
+        self.bar = tqdm(disable=not progress, desc="perturbed clips", total=0)
 
     def _of_targets(self, logits: Tensor, targets: Tensor) -> Tensor:
         values = softmax(logits) if self.score == "softmax" else logits
@@ -81,10 +82,12 @@ class Objective:
 
     def of_shown(self, asked: Asked, clips: Tensor, targets: Tensor, matrices: Tensor) -> Tensor:
         """Return the scores (N,) of clips (N, C, T, H, W) mixed by matrices (N, T, T)."""
+        self.bar.update(len(clips))
         return self._of_targets(asked(perturb(clips, matrices)), targets)
 
-    def under(self, rows: Tensor, matrices: Tensor, bar: tqdm | None = None) -> Tensor:
+    def under(self, rows: Tensor, matrices: Tensor) -> Tensor:
         """Return the scores (N,) of the clips of rows (N,), each mixed by its matrix (N, T, T)."""
+        self.bar.total += len(rows)
         found = [self.original[:0]]
         with held_fixed(self.model) as asked:
             for part, mixed in zip(
@@ -93,8 +96,6 @@ class Objective:
                 shown, targets = (x[part].to(asked.device) for x in (self.clips, self.targets))
                 scores = self.of_shown(asked, shown, targets, mixed.to(asked.device))
                 found.append(scores.to(rows.device))
-                if bar is not None:
-                    bar.update(len(part))
         return torch.cat(found)
 
     def under_masks(self, masks: Tensor) -> Tensor:

@@ -17,9 +17,8 @@ def check_clips(clips: Tensor) -> None:
     """Raise ValueError unless clips are floating-point (B, C, T, H, W) and not empty."""
     good = isinstance(clips, Tensor) and clips.layout == torch.strided and not clips.is_meta
     good = good and clips.ndim == 5 and 0 not in clips.shape and clips.is_floating_point()
-    check.shape(
-        "clips", clips, "floating-point clips (B, C, T, H, W), not empty, as a tensor", good
-    )
+    wanted = "floating-point clips (B, C, T, H, W), not empty, as a tensor"
+    check.shape("clips", clips, wanted, good)
 
 
 def check_finite(what: str, values: Tensor) -> None:

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from vidlib.explain.asked import OUTPUTS, held_fixed
+from vidlib.explain.asked import held_fixed
 
 NO_GRADIENTS = (
     "the model gives no gradients ({}): mend that, or use search_masks, occlusion or random_masks"
@@ -14,18 +14,13 @@ NO_GRADIENTS = (
 
 def warn_of_probabilities(logits: Tensor) -> None:
     """Warn if logits (B, K) look like probabilities, of which a softmax would be taken."""
-    if logits.shape[1] < 2 or not ((logits >= 0) & (logits <= 1)).all():
-        return
-    if logits.sum(1).sub(1).abs().max() < 1e-3:
-        remedy = 'wrap it with vidlib.explain.adapt(model, outputs="probabilities")'
-    elif logits.numel() > 5 and ((logits > 0) & (logits < 1)).all():
-        remedy = f"if its classes are independent, take one at a time: {OUTPUTS}"
-    else:
-        return
-    warnings.warn(
-        f"the model seems to return probabilities, and a softmax is taken of them again: {remedy}",
-        stacklevel=3,
-    )
+    sure = logits.shape[1] > 1 and ((logits >= 0) & (logits <= 1)).all()
+    if sure and logits.sum(1).sub(1).abs().max() < 1e-3:
+        warnings.warn(
+            "the model seems to return probabilities, and a softmax is taken of them again: wrap "
+            'it with vidlib.explain.adapt(model, outputs="probabilities")',
+            stacklevel=3,
+        )
 
 
 def check_gradients(model: nn.Module, clips: Tensor) -> None:

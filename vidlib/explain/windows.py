@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vidlib.explain.objective import Objective, penalty
 from vidlib.explain.perturb import window_masks
@@ -45,15 +44,14 @@ class Windows:
         """The windows (B,) of least loss; of equal ones the earliest, then shortest."""
         return self.losses.nan_to_num(torch.inf).argmin(1)
 
-    def try_those(self, wanted: Tensor, bar: tqdm) -> None:
+    def try_those(self, wanted: Tensor) -> None:
         """Score the windows that are wanted, (W,) or (B, W) bool, but none twice."""
         new = torch.zeros_like(self._scores, dtype=torch.bool)
         self._tried |= wanted
         rows, windows = self._tried.nonzero(as_tuple=True)
         new[rows, self._alike[windows]] = True
         rows, columns = (new & self._scores.isnan()).nonzero(as_tuple=True)
-        bar.total = (bar.total or 0) + len(rows)
-        self._scores[rows, columns] = self.objective.under(rows, self._matrices[columns], bar)
+        self._scores[rows, columns] = self.objective.under(rows, self._matrices[columns])
 
     def on_grid(self, step: int) -> Tensor:
         """Return which windows (W,) begin and end at multiples of step, or at the clip's end."""
@@ -84,9 +82,9 @@ class Windows:
         table[:, self.first, self.last] = scores
         return table
 
-    def smallest_enough(self, bar: tqdm) -> Tensor:
+    def smallest_enough(self) -> Tensor:
         """Return the smallest centred windows that keep 90 % of the whole clip's drop: (B, T)."""
-        self.try_those(self.centred, bar)
+        self.try_those(self.centred)
         windows = self.centred.nonzero()[:, 0].flip(0)  # smallest first, whole clip last
         drops = self.objective.original[:, None] - self.scores[:, windows]
         # The margin keeps rounding from deciding where all windows lower the score alike.
