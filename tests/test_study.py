@@ -191,7 +191,7 @@ def test_a_constant_changed_in_any_module_of_a_stage_changes_its_key(copy):
     upstream = {}
     for stage in study.stages:  # each after those that it needs
         upstream[stage] = {stage}.union(*(upstream[up] for up in study.needs(stage)))
-    modules = sorted(set().union(*closures.values()))
+    modules = sorted(m for m in set().union(*closures.values()) if "/" not in m)  # not tables
     assert len(modules) > 40
     for module in modules:
         path = copy.joinpath(*module.split(".")).with_suffix(".py")
@@ -792,12 +792,6 @@ def test_the_command_line_tells_of_what_is_amiss(original, vidlib, monkeypatch):
     with pytest.warns(DataWarning, match="1 unreadable list"):
         found = vidlib("prepare", "--dataset", "something", "--profile", "smoke")
     assert found.status == 0, found.err
-
-
-def test_the_book_asks_for_a_set_whose_truth_is_known(original, monkeypatch):
-    monkeypatch.setenv("VIDLIB_DATA", str(original))
-    with pytest.raises(AssertionError, match="truth of rendered clips, which something lacks"):
-        snakemake("--dry-run", "book", dataset="something", profile="smoke")
 
 
 def test_the_state_of_a_folder_is_that_of_all_its_files(tmp_path):
