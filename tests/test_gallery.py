@@ -26,6 +26,8 @@ class Explained:
     C-LSTM always says the first class, with a mask over 0.5 in all frames but the first.
     """
 
+    rendered = True
+
     def __init__(self, dataset, labels):
         self.dataset = dataset
         names = {label: f"class {label} of {dataset}" for label in labels}

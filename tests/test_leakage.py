@@ -193,6 +193,7 @@ def brightened(clips, by):
     return Clips(clips.index, read, clips.classes)
 
 
+@pytest.mark.soak
 def test_the_renderer_does_not_leak_and_would_be_caught_if_it_did(rendered, tmp_path, one_thread):
     blind = ["average of frames", "shuffled frames"]
     table = gate(*rendered, tmp_path / "as it is", RECIPE)

@@ -22,7 +22,7 @@ from vidlib.study import open_study
 
 OFFICIAL = SHARED / "something"
 SEVEN, ELEVEN = [36, 37, 39, 45, 81, 165, 168], [4, 36, 37, 38, 39, 45, 81, 165, 166, 167, 168]
-SMALL = {"mask_iterations": 2, "i3d_epochs": 2, "clstm_epochs": 2, "searched_clips": 1}
+SMALL = {"mask_iterations": 2, "i3d_epochs": 2, "clstm_epochs": 2, "frames": 8}
 
 
 def without_truth(rendered: Path, folder: Path) -> Path:
@@ -192,9 +192,9 @@ def test_real_videos_of_kth_go_through_masks_and_maps(tmp_path):
         clips = study.table("explain-clstm", "clips")
     assert clips["label_name"].tolist() == ["handwaving"] * 2
     assert clips["clip_id"].str.startswith("person15_handwaving_d1_").all()
-    assert "mask_removes" not in clips and clips["mask_length"].between(0, 32).all()
+    assert "mask_removes" not in clips and clips["mask_length"].between(0, 8).all()
     maps = study.arrays("explain-clstm", "arrays")["saliency"]
-    assert maps.shape == (2, 32, 36, 48)
+    assert maps.shape == (2, 8, 36, 48)
 
 
 # --- the book

@@ -213,7 +213,7 @@ def noted(folder):
     return sorted(pd.read_parquet(notes)["row"])
 
 
-@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("cache", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(index, tmp_path, cache):
     bad = tmp_path / "bad.webm"
     bad.write_bytes(b"nothing")

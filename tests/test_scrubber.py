@@ -50,6 +50,7 @@ class Study:
     """Two clips of three classes, explained by two small networks."""
 
     profile = SimpleNamespace(mask_l1=0.01, mask_tv=0.02, mask_iterations=30, mask_lr=0.2)
+    rendered = True
 
     def __init__(self, names=NAMES):
         frames = [coded(), coded(offset=40)]

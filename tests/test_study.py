@@ -246,9 +246,8 @@ def test_imports_are_followed_at_any_depth_and_through_packages():
     assert set(Code().closure(["vidlib.explain.masks"])) == masks
     assert set(Code().of_text("def f():\n    from vidlib.explain import learn_masks")) == masks
     assert set(Code().of_text("import vidlib.explain as e")) > masks
-    tables = {
-        f"vidlib/compare/tables/paper_{name}.csv" for name in ("table_1", "table_2", "examples")
-    }
+    names = ("table_1", "table_2", "examples", "sequences", "settings")
+    tables = {f"vidlib/compare/tables/paper_{name}.csv" for name in names}
     found = Code().of_text("from vidlib.compare import paper")
     assert set(found) == {"vidlib.compare.paper", *tables}
     assert set(Code().of_text("from vidlib import distributed")) == {"vidlib.distributed"}

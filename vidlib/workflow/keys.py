@@ -40,8 +40,8 @@ class Code:
 
         entries: names of modules. Code outside vidlib counts by its version, not here.
 
-        >>> list(Code().closure(["vidlib.datasets", "vidlib.stages.render"]))
-        ['vidlib.datasets', 'vidlib.named', 'vidlib.stages.render', 'vidlib/tables/datasets.yaml']
+        >>> list(Code().closure(["vidlib.datasets"]))
+        ['vidlib.check', 'vidlib.datasets', 'vidlib.named', 'vidlib/tables/datasets.yaml']
         """
         hashes: dict[str, str] = {}
         todo, seen = set(entries), set()
