@@ -188,7 +188,7 @@ def test_two_processes_make_each_stage_once_and_train_together(tmp_path):
 EXPLAINED = {**SMALL, "explained_clips": 2, "validation_clips": 2, "mask_iterations": 2}
 
 
-def test_two_processes_share_masks_and_maps_and_make_the_same_tables(tmp_path):
+def test_two_processes_share_masks_and_maps_and_make_the_same_tables(tmp_path, one_thread):
     """32 clips are two parts: one for either process."""
     settings = [word for name, value in EXPLAINED.items() for word in ("--set", f"{name}={value}")]
     command = ("-m", "vidlib", "explain", "clstm", "--profile", "smoke", *settings)
