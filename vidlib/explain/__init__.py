@@ -8,6 +8,14 @@ from vidlib.explain.attribution import (
     random_masks,
     window_of,
 )
+from vidlib.explain.every_mask import (
+    EveryMask,
+    best_hard_mask,
+    score_all_masks,
+    shapley_interactions,
+    shapley_values,
+    smallest_sets,
+)
 from vidlib.explain.gradcam import channels_last, grad_cam, token_grid
 from vidlib.explain.masks import TemporalMasks, find_masks, learn_masks, search_masks
 from vidlib.explain.objective import penalty

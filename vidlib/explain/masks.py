@@ -140,9 +140,9 @@ def _descend(
     losses, scores = path[..., 0].clone(), path[..., 0].clone()
     for going in torch.arange(len(rows), device=rows.device).split(objective.micro_batch):
         with held_fixed(objective.model, gradients=True) as asked:
-            shown, targets = (
-                x[rows[going]].to(asked.device) for x in (objective.clips, objective.targets)
-            )
+            targets = objective.targets[rows[going]].to(asked.device)
+            with torch.no_grad():
+                shown = objective.shown(asked, rows[going])
             begin = start[going].to(asked.device).logit(least)
             logits = {i: row.requires_grad_() for i, row in zip(going.tolist(), begin, strict=True)}
             optimiser = torch.optim.Adam(list(logits.values()), lr)

@@ -13,18 +13,20 @@ from tqdm import tqdm
 
 from vidlib import check
 from vidlib.explain.asked import Asked, held_fixed
-from vidlib.explain.perturb import freeze, perturb
+from vidlib.explain.perturb import frame_order, freeze, perturb
 from vidlib.explain.scores import (
     check_clips,
     fitting_batch,
     logits_of_clips,
     resolve_targets,
+    shares_work,
     softmax,
 )
 from vidlib.explain.trial import check_steady
 
 Perturbation = Callable[[Tensor], Tensor]  # masks (B, T) to row-stochastic matrices (B, T, T)
 SCORES = ("softmax", "logit")
+MANY = 8  # re-orderings of one clip, from which on a pass for all of them is faster
 
 
 def penalty(mask: Tensor, l1: float = 0.01, tv: float = 0.02, beta: float = 3) -> Tensor:
@@ -41,9 +43,10 @@ class Objective:
 
     Attributes: targets (B,) int64, the class of each clip; original (B,), its score on the
     unperturbed clip; micro_batch, clips that go through the network at once, by default
-    `fitting_batch`; weights, l1, tv and beta; bar, which counts perturbed clips and, with
-    ``progress``, is shown. Raises ValueError for bad arguments before the
-    network sees a clip.
+    `fitting_batch`; shares, whether what perturbations of a clip share is computed once
+    (`vidlib.explain.scores.shares_work`); weights, l1, tv and beta; bar, which counts perturbed
+    clips and, with ``progress``, is shown. Raises ValueError for bad arguments before the network
+    sees a clip.
     """
 
     def __init__(
@@ -72,7 +75,8 @@ class Objective:
         logits = logits_of_clips(model, self.clips, micro_batch=self.micro_batch)
         self.targets = resolve_targets(targets, logits)
         check_steady(model, self.clips, logits)
-        self.original = self._of_targets(logits, self.targets)
+        self.original, self.classes = self._of_targets(logits, self.targets), logits.shape[1]
+        self.shares = shares_work(model, self.clips[-1:], logits[-1:])
         self.rows = torch.arange(len(clips), device=clips.device)
         self.bar = tqdm(disable=not progress, desc="perturbed clips", total=0)
 
@@ -80,23 +84,46 @@ class Objective:
         values = softmax(logits) if self.score == "softmax" else logits
         return values.gather(1, targets[:, None]).squeeze(1)
 
-    def of_shown(self, asked: Asked, clips: Tensor, targets: Tensor, matrices: Tensor) -> Tensor:
-        """Return the scores (N,) of clips (N, C, T, H, W) mixed by matrices (N, T, T)."""
-        self.bar.update(len(clips))
-        return self._of_targets(asked(perturb(clips, matrices)), targets)
+    def shown(self, asked: Asked, rows: Tensor) -> Tensor:
+        """Return what `logits_of` mixes of the clips of rows (N,), on the model's device."""
+        clips = self.clips[rows].to(asked.device)
+        return asked.model.frame_responses(clips.to(asked.types[0])) if self.shares else clips
+
+    def logits_of(self, asked: Asked, shown: Tensor, matrices: Tensor) -> Tensor:
+        """Return the logits (N, K) of `shown` clips mixed by matrices (N, T, T)."""
+        self.bar.update(len(matrices))
+        if self.shares:
+            return asked.model.of_mixed(shown, matrices.to(shown))
+        return asked(perturb(shown, matrices))
+
+    def logits_under(self, rows: Tensor, matrices: Tensor) -> Tensor:
+        """Return the logits (N, K) of the clips of rows (N,), each mixed by its matrix (N, T, T).
+
+        Where many matrices re-order the frames of one clip, a network that `shares` its work is
+        asked about all of them at once.
+        """
+        self.bar.total += len(rows)
+        found = self.original.new_empty(len(rows), self.classes)
+        several = self.shares and bool((matrices.amax(-1) == 1).all())
+        clips, counts = rows.unique(return_counts=True)
+        alone = rows.isin(clips[counts < MANY]) if several else torch.ones_like(rows) > 0
+        with held_fixed(self.model) as asked:
+            for row in rows[~alone].unique():
+                mine = (rows == row).nonzero()[:, 0]
+                orders = frame_order(matrices[mine]).to(asked.device)
+                logits = asked.model.of_orders(
+                    self.shown(asked, row[None]), orders, self.micro_batch
+                )
+                self.bar.update(len(mine))
+                found[mine] = logits.to(found)
+            for part in alone.nonzero()[:, 0].split(self.micro_batch):
+                shown, mixed = self.shown(asked, rows[part]), matrices[part].to(asked.device)
+                found[part] = self.logits_of(asked, shown, mixed).to(found)
+        return found
 
     def under(self, rows: Tensor, matrices: Tensor) -> Tensor:
         """Return the scores (N,) of the clips of rows (N,), each mixed by its matrix (N, T, T)."""
-        self.bar.total += len(rows)
-        found = [self.original[:0]]
-        with held_fixed(self.model) as asked:
-            for part, mixed in zip(
-                rows.split(self.micro_batch), matrices.split(self.micro_batch), strict=True
-            ):
-                shown, targets = (x[part].to(asked.device) for x in (self.clips, self.targets))
-                scores = self.of_shown(asked, shown, targets, mixed.to(asked.device))
-                found.append(scores.to(rows.device))
-        return torch.cat(found)
+        return self._of_targets(self.logits_under(rows, matrices), self.targets[rows])
 
     def under_masks(self, masks: Tensor) -> Tensor:
         """Return the scores (B,) of the clips, each under its mask of (B, T)."""
@@ -109,8 +136,9 @@ class Objective:
         return self.under(rows, matrices.repeat(clips, 1, 1)).view(clips, count)
 
     def __call__(
-        self, asked: Asked, clips: Tensor, targets: Tensor, masks: Tensor
+        self, asked: Asked, shown: Tensor, targets: Tensor, masks: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return loss and score, both (N,), of clips (N, C, T, H, W) under masks (N, T)."""
-        score = self.of_shown(asked, clips, targets, self.perturbation(masks))
+        """Return loss and score, both (N,), of clips that are `shown` under masks (N, T)."""
+        logits = self.logits_of(asked, shown, self.perturbation(masks))
+        score = self._of_targets(logits, targets)
         return penalty(masks, *self.weights) + score, score

@@ -85,6 +85,24 @@ def score_clips(model: nn.Module, clips: Tensor, *, micro_batch: int = 16) -> Te
     return softmax(logits_of_clips(model, clips, micro_batch=micro_batch))
 
 
+def shares_work(model: nn.Module, clip: Tensor, logits: Tensor) -> bool:
+    """Return whether a network computes what perturbations of a clip share once, and rightly.
+
+    It offers to by `shares_work` = True and three methods, which `vidlib.models.I3D` has:
+    `frame_responses` of clips, linear in their frames; `of_mixed`, the logits of responses mixed by
+    matrices; `of_orders`, those of one clip with its frames in other orders. What it offers counts
+    if it says of a clip (1, C, T, H, W) what the network itself says, logits (1, K): another
+    forward, or a hook, may be in the way.
+    """
+    if getattr(model, "shares_work", False) is not True:
+        return False
+    with held_fixed(model) as asked:
+        shown = asked.model.frame_responses(clip.to(asked.device, asked.types[0]))
+        same = torch.eye(clip.shape[2], device=asked.device, dtype=asked.types[0])[None]
+        found = asked.model.of_mixed(shown, same).to(logits)
+    return bool(torch.allclose(found, logits, rtol=1e-3, atol=1e-4))
+
+
 def fitting_batch(model: nn.Module, clips: Tensor) -> int:
     """Return how many of the clips (B, C, T, H, W) should go forward and backward together.
 
@@ -106,6 +124,9 @@ def fitting_batch(model: nn.Module, clips: Tensor) -> int:
         asked(clips[:1].detach().clone().to(asked.device).requires_grad_())
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     bytes_of_one = sum(size for at, size in kept.items() if at not in weights)
+    if getattr(model, "shares_work", False) is True:
+        with held_fixed(model) as asked:
+            bytes_of_one += asked.model.frame_responses(clips[:1].to(asked.device)).nbytes
     room = ROOM
     if asked.device.type == "cuda":
         room = torch.cuda.get_device_properties(asked.device).total_memory // 2

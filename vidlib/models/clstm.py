@@ -63,9 +63,8 @@ class ConvLSTM(nn.Module):
         self.conv = nn.Conv2d(inputs, 4 * hidden, kernel, stride, padding=kernel // 2)
         self.cell = ConvLSTMCell(hidden, kernel)
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """Map (T B, inputs, H, W) to every step's h, (T B, hidden, ceil(H / stride), ...)."""
-        gates = self.conv(x)
+    def forward(self, gates: Tensor, frames: int) -> Tensor:
+        """Map the input's share of the gates, (T B, 4 hidden, H, W), to every step's h."""
         state, outputs = None, []
         steps = gates.unflatten(0, (frames, -1)).unbind(0)
         for step in reversed(steps) if self.backwards else steps:
@@ -148,6 +147,8 @@ class CLSTM(nn.Module):
             self.joined = nn.Identity()  # the last layer's output, (B, channels, T, H, W)
         self.pooled = nn.Identity()  # the last block's maps, (B, channels, T, H', W')
         self.bidirectional = bidirectional
+        # Whether what perturbations of a clip share can be computed once: not from both ends.
+        self.shares_work = not bidirectional
         norms = 1 if shared_norm else layers
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(norms))
         self.dropout = nn.Dropout(dropout)
@@ -164,10 +165,12 @@ class CLSTM(nn.Module):
 
     def _layer(self, index: int, x: Tensor) -> Tensor:
         """Map (T B, C, H, W) through a layer, in both directions where there are two."""
-        outputs = self.layers[index](x, self.frames)
+        layer = self.layers[index]
+        outputs = layer(layer.conv(x), self.frames)
         if not self.bidirectional:
             return outputs
-        outputs = torch.cat([outputs, self.backward_layers[index](x, self.frames)], 1)
+        layer = self.backward_layers[index]
+        outputs = torch.cat([outputs, layer(layer.conv(x), self.frames)], 1)
         if index < len(self.layers) - 1:
             return outputs
         return self.joined(self._by_clip(outputs)).permute(2, 0, 1, 3, 4).flatten(0, 1)
@@ -176,19 +179,88 @@ class CLSTM(nn.Module):
         """View (T B, C, H, W) as (B, C, T, H, W)."""
         return x.unflatten(0, (self.frames, -1)).permute(1, 2, 0, 3, 4)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Map clips (B, 3, frames, *size) to logits (B, num_classes)."""
+    def _pixels(self, clips: Tensor) -> Tensor:
+        """Return the frames (T B, 3, H, W) of clips as the first layer sees them."""
         wanted = (3, self.frames, *self.size)
         good = clips.ndim == 5 and clips.shape[1:] == wanted
         check.shape("clips", clips, f"(B, {', '.join(map(str, wanted))})", good)
         x = clips.permute(2, 0, 1, 3, 4).flatten(0, 1)
-        x = x if self.input_range == "-1 to 1" else (x + 1) * 127.5
+        return x if self.input_range == "-1 to 1" else (x + 1) * 127.5
+
+    def _norm(self, index: int) -> nn.Module:
+        return self.norms[min(index, len(self.norms) - 1)]
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """Map the first layer's output (T B, C, H, W) to logits (B, num_classes)."""
         for index in range(len(self.layers)):
             if index:
-                x = self.dropout(x)
-            norm = self.norms[min(index, len(self.norms) - 1)]
-            x = F.max_pool2d(norm(self._layer(index, x)), 2)
+                x = self._layer(index, self.dropout(x))
+            x = F.max_pool2d(self._norm(index)(x), 2)
         x = self.pooled(self._by_clip(x)).transpose(1, 2)
         if self.head == "sequence":
             return self.linear(x.flatten(1))
         return self.linear(x[:, -1].flatten(1) if self.head == "last" else x.mean((1, 3, 4)))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, frames, *size) to logits (B, num_classes)."""
+        return self._logits(self._layer(0, self._pixels(clips)))
+
+    def frame_responses(self, clips: Tensor) -> Tensor:
+        """Map clips to each frame's share of the first layer's gates, (B, T, 4 hidden, ...)."""
+        gates = self.layers[0].get_submodule("conv")(self._pixels(clips))
+        return gates.unflatten(0, (self.frames, -1)).transpose(0, 1).contiguous()
+
+    def of_mixed(self, responses: Tensor, matrices: Tensor) -> Tensor:
+        """Map the `frame_responses` of clips, mixed by matrices (B, T, T), to logits."""
+        gates = (matrices @ responses.flatten(2)).unflatten(2, responses.shape[2:])
+        return self._logits(self.layers[0](gates.transpose(0, 1).flatten(0, 1), self.frames))
+
+    def of_orders(self, responses: Tensor, orders: Tensor, most: int) -> Tensor:
+        """Return the logits (N, num_classes) of a clip with its frames in other orders.
+
+        responses: the clip's `frame_responses`, (1, T, ...). orders: (N, T), the frame that is
+        shown at each time. The orders are a tree: each beginning that several share is computed
+        once, depth first. most: beginnings that go through the network at once.
+        """
+        logits = responses.new_empty(len(orders), self.linear.out_features)
+        rows = torch.arange(len(orders), device=orders.device)
+        states: list[tuple[Tensor, Tensor]] = []
+        # time, the orders of this branch, the beginning of each of them, and of the beginnings
+        # the states and what they add to the logits
+        todo = [(0, rows, torch.zeros_like(rows), states, self.linear.bias[None])]
+        while todo:
+            time, rows, beginning, states, told = todo.pop()
+            pairs = beginning * self.frames + orders[rows, time]
+            pairs, row = pairs.unique(return_inverse=True)
+            if len(pairs) > most:
+                for part in (row // most == k for k in range(-(-len(pairs) // most))):
+                    todo.append((time, rows[part], beginning[part], states, told))
+                continue
+            parents, frames = pairs // self.frames, pairs % self.frames
+            x, states = self._step(
+                responses[0, frames], [(h[parents], c[parents]) for h, c in states]
+            )
+            told = told[parents] + self._share(x, time)
+            if time + 1 < self.frames:
+                todo.append((time + 1, rows, row, states, told))
+            else:
+                logits[rows] = told[row]
+        return logits
+
+    def _step(self, gates: Tensor, states: list) -> tuple[Tensor, list]:
+        """Return the pooled maps (N, C, H', W') of one time step, and the states after it."""
+        found = []
+        for index, layer in enumerate(self.layers):
+            gates = layer.get_submodule("conv")(gates) if index else gates
+            found.append(layer.get_submodule("cell")(gates, states[index] if states else None))
+            gates = F.max_pool2d(self._norm(index)(found[-1][0]), 2)
+        return gates, found
+
+    def _share(self, x: Tensor, time: int) -> Tensor:
+        """Return what the pooled maps of a time step add to the logits, (N, num_classes)."""
+        weight = self.linear.weight
+        if self.head == "average":
+            return x.mean((2, 3)) @ weight.T / self.frames
+        if self.head == "last":
+            return x.flatten(1) @ weight.T * (time == self.frames - 1)
+        return x.flatten(1) @ weight.unflatten(1, (self.frames, -1))[:, time].T

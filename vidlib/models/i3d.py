@@ -4,6 +4,7 @@ Sub-modules carry the names of the usual PyTorch state dict, so published weight
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ INCEPTION = {
     "Mixed_5b": (256, 160, 320, 32, 128, 128),
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
+SECOND = 3  # the place of the second convolution in time, Conv3d_2c, among a network's modules
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -51,14 +53,35 @@ def causal_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return before, max((outputs - 1) * stride + kernel - before - size, 0)
 
 
+def _sides(sizes: Sequence[int], kernel: tuple, stride: tuple, causal: bool) -> list[tuple]:
+    """Return the padding (before, after) of time, height and width."""
+    pads = [same_padding(*axis) for axis in zip(sizes, kernel, stride, strict=True)]
+    return [causal_padding(sizes[0], kernel[0], stride[0]), *pads[1:]] if causal else pads
+
+
 def _pad(x: Tensor, kernel: tuple, stride: tuple, causal: bool) -> tuple[Tensor, tuple[int, ...]]:
     """Return the clip, and the padding for the operator to do: all, if both sides have the same."""
-    pads = [same_padding(*axis) for axis in zip(x.shape[2:], kernel, stride, strict=True)]
-    if causal:
-        pads[0] = causal_padding(x.shape[2], kernel[0], stride[0])
+    pads = _sides(x.shape[2:], kernel, stride, causal)
     if all(before == after for before, after in pads):
         return x, tuple(before for before, _ in pads)
     return F.pad(x, [p for pair in reversed(pads) for p in pair]), (0, 0, 0)
+
+
+def distinct_runs(orders: Tensor, conv: nn.Conv3d, sides: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return the distinct runs of frames that a convolution sees, and which it sees when.
+
+    orders: (N, T), which frame is shown when, at least 0. sides: padding of time (before, after).
+    Returns runs (U, kernel), -1 for the padding, and the number of the run (N, T') of each output.
+    """
+    kernel, stride = conv.kernel_size[0], conv.stride[0]
+    seen = F.pad(orders, sides, value=-1).unfold(1, kernel, stride)
+    base = int(orders.max()) + 2
+    codes = ((seen + 1) * base ** torch.arange(kernel, device=seen.device)).sum(-1)
+    codes, run = codes.unique(return_inverse=True)
+    at = run.new_empty(len(codes)).scatter_(
+        0, run.flatten(), torch.arange(run.numel(), device=run.device)
+    )
+    return seen.flatten(0, 1)[at], run
 
 
 class Unit3D(nn.Module):
@@ -77,8 +100,26 @@ class Unit3D(nn.Module):
         """Map (B, inputs, T, H, W) to (B, outputs, ceil(T / stride), ...)."""
         conv = self.conv3d
         x, padding = _pad(x, conv.kernel_size, conv.stride, self.causal)
-        x = F.conv3d(x, conv.weight, conv.bias, conv.stride, padding)
+        return self.activated(F.conv3d(x, conv.weight, conv.bias, conv.stride, padding))
+
+    def activated(self, x: Tensor) -> Tensor:
+        """Map what the convolution returns to what the unit returns."""
         return x if self.bn is None else F.relu(self.bn(x), inplace=True)
+
+    def sides(self, sizes: Sequence[int]) -> list[tuple]:
+        """Return the padding (before, after) of time, height and width for clips of these sizes."""
+        return _sides(sizes, self.conv3d.kernel_size, self.conv3d.stride, self.causal)
+
+    def of_runs(self, frames: Tensor, runs: Tensor) -> Tensor:
+        """Return the output (U, outputs, 1, ...) at the middle of runs (U, kernel) of frames.
+
+        frames: (F, inputs, 1, H, W). runs: numbers of frames, -1 for the padding.
+        """
+        kernel = self.conv3d.kernel_size
+        x = F.pad(frames, (0, 0) * 4 + (0, 1))[runs, :, 0].transpose(1, 2)
+        (before, after), (left, right) = self.sides((kernel[0], *x.shape[3:]))[1:]
+        x = F.pad(x, (left, right, before, after))
+        return self.activated(F.conv3d(x, self.conv3d.weight, stride=self.conv3d.stride))
 
 
 class MaxPool(nn.Module):
@@ -217,6 +258,7 @@ class I3D(nn.Module):
             if isinstance(norm, nn.BatchNorm3d):
                 norm.momentum = bn_momentum
         self.input_range = input_range
+        self.shares_work = True  # what perturbations of a clip share can be computed once
         self.fits: tuple[int, ...] | None = None  # the only shape that a head takes
         self.takes = "clips (B, 3, T, H, W)"
         if head == "sequence":
@@ -238,13 +280,64 @@ class I3D(nn.Module):
         """The last Inception module, Mixed_5c, whose output the paper's Grad-CAM uses."""
         return self.get_submodule("Mixed_5c")
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
+    def _pixels(self, clips: Tensor) -> Tensor:
         good = clips.ndim == 5 and clips.shape[1] == 3 and 0 not in clips.shape
         good = good and self.fits in (None, tuple(clips.shape[1:]))
         check.shape("clips", clips, self.takes, good)
         x = clips.contiguous(memory_format=torch.channels_last_3d)
-        x = x if self.input_range == "-1 to 1" else (x + 1) * 127.5
-        for module in self.children():  # in the order of their definition
+        return x if self.input_range == "-1 to 1" else (x + 1) * 127.5
+
+    def _through(self, x: Tensor, first: int, stop: int | None = None) -> Tensor:
+        """Map a clip's activations through some of the modules, in the order of definition."""
+        for module in list(self.children())[first:stop]:
             x = module(x)
-        return x.flatten(1)
+        return x
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips (B, 3, T, H, W) to logits (B, num_classes)."""
+        return self._through(self._pixels(clips), 0).flatten(1)
+
+    def frame_responses(self, clips: Tensor) -> Tensor:
+        """Map clips to what each tap in time of the first convolution makes of each frame.
+
+        The convolution of any mix of frames is the same mix of these: (B, T, taps, H', W', C).
+        """
+        x, unit = self._pixels(clips), self.Conv3d_1a_7x7
+        conv, (_, rows, columns) = unit.conv3d, unit.sides(x.shape[2:])
+        x = F.pad(x.transpose(1, 2).flatten(0, 1), (*columns, *rows))
+        taps = conv.weight.permute(2, 0, 1, 3, 4)
+        x = F.conv2d(x, taps.flatten(0, 1), stride=conv.stride[1:])
+        x = x.unflatten(0, clips.shape[::2][:2]).unflatten(2, taps.shape[:2])
+        return x.movedim(3, -1).contiguous()
+
+    def of_mixed(self, responses: Tensor, matrices: Tensor) -> Tensor:
+        """Map the `frame_responses` of clips, mixed by matrices (B, T, T), to logits."""
+        unit, length = self.Conv3d_1a_7x7, matrices.shape[1]
+        (before, after) = unit.sides((length, 1, 1))[0]
+        taps = F.pad(matrices, (0, 0, before, after))
+        taps = taps.unfold(1, unit.conv3d.kernel_size[0], unit.conv3d.stride[0]).flatten(2)
+        x = (taps @ responses.flatten(1, 2).flatten(2)).unflatten(2, responses.shape[3:])
+        return self._through(unit.activated(x.movedim(-1, 1)), 1).flatten(1)
+
+    def of_orders(self, responses: Tensor, orders: Tensor, most: int) -> Tensor:
+        """Return the logits (N, num_classes) of a clip with its frames in other orders.
+
+        responses: the clip's `frame_responses`, (1, T, ...). orders: (N, T), the frame that is
+        shown at each time. Each distinct run of frames that the first two convolutions in time see
+        goes through them once. most: clips that go through the others at once.
+        """
+        first, second, length = self.Conv3d_1a_7x7, self.Conv3d_2c_3x3, orders.shape[1]
+        shape, flat = responses.shape[3:], responses.flatten(0, 2).flatten(1)
+        runs, order = distinct_runs(orders, first.conv3d, first.sides((length, 1, 1))[0])
+        early = []
+        for part in runs.split(most * length):
+            taps = F.one_hot(part + 1, length + 1)[..., 1:].transpose(1, 2).flatten(1)
+            x = (taps.to(flat) @ flat).view(-1, 1, *shape).movedim(-1, 1)
+            early.append(self._through(first.activated(x), 1, SECOND))
+        frames = torch.cat(early)
+        runs, order = distinct_runs(order, second.conv3d, second.sides((order.shape[1], 1, 1))[0])
+        parts = [second.of_runs(frames, part) for part in runs.split(most * length)]
+        frames = torch.cat([self._through(part, SECOND + 1, SECOND + 2) for part in parts])
+        frames = frames.permute(0, 2, 3, 4, 1)[:, 0].contiguous()
+        clips = (frames[part].movedim(-1, 1) for part in order.split(most))
+        return torch.cat([self._through(clip, SECOND + 2) for clip in clips]).flatten(1)

@@ -34,7 +34,8 @@ def run(p, inputs, folder: Path, *, network: str, observer: str = "", original: 
         "random masks": functools.partial(attribution.random_masks, masks=64, seed=p.data_seed),
         "best crop": functools.partial(attribution.discriminative_crop, shortest=x.shape[2] // 4),
     }
-    shown: list[int] = []  # clips in each pass through the network
+    shown: list[int] = []  # clips in each pass through the network; no pass may be saved here
+    net.shares_work = False
     net.register_forward_pre_hook(lambda _, args: shown.append(len(args[0])))
     learned = masks_by(p, net, x).mask > 0.5
     masks, passes = {"temporal mask": learned.to(x)}, {"temporal mask": sum(shown) / len(x)}
