@@ -18,7 +18,7 @@ PY := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book extended test soak lab bench pair lint clean distclean
+.PHONY: help book extended test coverage soak lab bench pair lint clean distclean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -36,9 +36,15 @@ extended: $(VENV)/book.stamp ## run many training seeds, hours, resumable; table
 	    --config dataset=$(DATASET) profile=$(PROFILE) seeds=$(SEEDS) -- extended
 
 # Two at a time, each with whole files; those that wait for the book at smoke come last.
-test: $(VENV)/dev.stamp ## run the tests, in a real browser too; say what of vidlib they reach
+TEST := -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/dev.stamp ## run the tests, in a real browser too
 	@bash .ci/chromium
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov
+	@$(PY) $(TEST)
+
+coverage: $(VENV)/dev.stamp ## run them and say what of vidlib they reach, a tenth slower
+	@bash .ci/chromium
+	@$(PY) $(TEST) --cov
 
 soak: $(VENV)/dev.stamp ## run the long tests
 	@bash .ci/chromium

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegressionCV
 from torch import nn
 
-from vidlib.compare import arrow, arrow_of_time, arrow_table
+from vidlib.compare import arrow_of_time, arrow_table
 from vidlib.compare.arrow import PROBED, direction_features, entering_last_layer, probe, untrained
 from vidlib.data.clips import Clips, Frames
 from vidlib.models import CLSTM, I3D
@@ -76,14 +77,14 @@ def test_the_penalty_is_not_chosen_by_what_a_group_shares():
     train = rng.normal(size=(20, 2, 200)).repeat(2, axis=0)
     groups = np.repeat(np.arange(20), 2)
     chosen = []
-    real = arrow.LogisticRegressionCV.fit
+    real = LogisticRegressionCV.fit
 
     def fit(model, *arguments):
         chosen.append(np.ravel(real(model, *arguments).C_)[0])
         return model
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrow.LogisticRegressionCV, "fit", fit)
+        patch.setattr(LogisticRegressionCV, "fit", fit)
         probe(train, train, groups)
         probe(train, train)
         probe(train, train, np.zeros(40))  # one group cannot be parted: as without

@@ -10,9 +10,9 @@ import sys
 import warnings
 from typing import Any
 
-from vidlib import report
 from vidlib.data.index import DataWarning
 from vidlib.distributed import rank
+from vidlib.named import function_of
 from vidlib.study import Study
 from vidlib.variants import VARIANTS
 from vidlib.workflow.jobs import SEEDED, book_jobs, extended_jobs
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["explain"] and arguments[1:2] not in [[name] for name in VARIANTS]:
-        return report.main(arguments[1:])  # `explain i3d` is a stage
+        return function_of("vidlib.report:main")(arguments[1:])  # `explain i3d` is a stage
     options = _parser().parse_intermixed_args(arguments)
     name, seeds = "-".join(options.stage), options.seeds
     try:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor
 
 from vidlib.compare.intervals import bootstrap, interval, with_interval
@@ -174,6 +173,8 @@ def per_class(
     [93, 94, 94, 93]
     """
     rows = []
+    from sklearn.metrics import f1_score  # here, as importing it takes longer than most stages
+
     for direction, values in scores.items():
         guesses = values.argmax(1)
         numbers = range(len(classes))

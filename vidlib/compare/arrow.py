@@ -13,9 +13,6 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import LogisticRegressionCV
-from sklearn.model_selection import GroupKFold
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from vidlib.compare.clips import over_batches
@@ -87,6 +84,11 @@ def probe(
     >>> probe(features, features[:1]).tolist()
     [[True, True]]
     """
+    # Here, as importing them takes longer than most stages.
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.model_selection import GroupKFold
+    from sklearn.preprocessing import StandardScaler
+
     clips, _, size = train.shape
     if clips < 2:
         raise ValueError(f"the probe has {clips} training clips: give it at least 2")

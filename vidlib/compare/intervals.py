@@ -12,7 +12,7 @@ truth in 93 to 94 % of studies with 20 clips a class, in 75 % with 2.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -111,7 +111,7 @@ def bootstrap_interval(values: np.ndarray, seed: int, level: float = LEVEL) -> t
     values = values[~np.isnan(values)]
     if len(values) < 2:
         return np.nan, np.nan
-    low, high = stats.bootstrap(
+    low, high = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=5000, method="percentile", confidence_level=level, rng=seed
     ).confidence_interval
     return float(low), float(high)
@@ -126,6 +126,6 @@ def exact_interval(right: float, count: int, level: float = LEVEL) -> tuple[floa
     >>> round(low, 3), round(high, 3)
     (0.348, 0.933)
     """
-    ends = stats.beta([right, right + 1], [count - right + 1, count - right])
+    ends = scipy.stats.beta([right, right + 1], [count - right + 1, count - right])
     low, high = ends.ppf([(1 - level) / 2, (1 + level) / 2])
     return (float(low) if right else 0.0), (float(high) if right < count else 1.0)
