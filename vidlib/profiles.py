@@ -5,6 +5,7 @@ The record's defaults are the profile `quick`; `tables/profiles.yaml` has the ot
 
 import ast
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -23,6 +24,7 @@ Share = Annotated[float, {"least": 0, "below": 1}]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["one-cycle", "plateau", "constant"]
 Checkpoint = Literal["last", "least loss", "best accuracy"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ class Profile:
     clstm_weight_decay: Weight = 0.01  # of the optimizer
     clstm_checkpoint: Checkpoint = "last"  # the epoch whose weights are kept
     batch_size: Count = 8  # clips to a step, of all processes together
+    precision: Precision = "auto"  # of passes in training; auto: bfloat16 where that is faster
+    mirror: bool = False  # half of the training clips, left to right
+    shift: Share = 0.0  # the largest of a training clip, of its shorter side
     momentum: Share = 0.2  # of sgd
     explained_clips: Count = 3  # of each class, that masks and maps are made of
     explained_classes: Classes = ()  # numbers, names, "seven" or "eleven" (the paper's); none: all
@@ -142,13 +147,35 @@ def resolve_profile(
 
     original: which of the paper's data sets it is for, "something" or "kth". A size that is one
     number is that of a square. Raises ValueError, naming what is allowed, for an unknown profile or
-    field and for an invalid value.
+    field and for an invalid value. The precision "auto" becomes that of
+    `best_precision`.
 
     >>> resolve_profile("quick", {"size": 40}).size
     (40, 40)
     """
     check.one_of("profile", name, PROFILES)
-    return _changed(PROFILES[name][original], overrides or {})
+    profile = _changed(PROFILES[name][original], overrides or {})
+    if profile.precision == "auto":
+        profile = replace(profile, precision=best_precision())
+    return profile
+
+
+def best_precision() -> Literal["float32", "bfloat16"]:
+    """Return "bfloat16" if this machine trains faster with it, else "float32".
+
+    That is so on a GPU that has it, and on a processor with AMX or AVX-512 instructions for it
+    (`benchmarks/precision.py`). The environment variable VIDLIB_PRECISION goes before both: who
+    drives a run of many jobs sets it, so that all of them train alike on whatever machine.
+    """
+    import torch  # here, as most that read profiles need no torch
+
+    half = os.environ.get("VIDLIB_PRECISION")
+    if half is None and torch.cuda.is_available():
+        half = torch.cuda.is_bf16_supported(including_emulation=False) and "bfloat16"
+    elif half is None:
+        able = torch.cpu.get_capabilities()
+        half = (able.get("amx_bf16") or able.get("avx512_bf16")) and "bfloat16"
+    return "bfloat16" if half == "bfloat16" else "float32"
 
 
 def overridden(name: str, profile: Profile, original: str = "something") -> dict[str, object]:
@@ -157,5 +184,5 @@ def overridden(name: str, profile: Profile, original: str = "something") -> dict
     >>> overridden("quick", resolve_profile("quick", {"frames": 8}))
     {'frames': 8}
     """
-    base = asdict(PROFILES[name][original])
+    base = asdict(resolve_profile(name, None, original))
     return {field: value for field, value in asdict(profile).items() if value != base[field]}

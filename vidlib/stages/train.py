@@ -20,9 +20,14 @@ def run(p, inputs, folder: Path, *, family: str, builder: str, start: str = "") 
     """
     clips = load_clips(inputs["prepare"])
     arguments = function_of(builder)(p, len(clips.classes))
-    names = (field.name for field in fields(Recipe))
-    own = {name: vars(p)[f"{family}_{name}"] for name in names if f"{family}_{name}" in vars(p)}
-    recipe = Recipe(**own, batch_size=p.batch_size, momentum=p.momentum, seed=p.train_seed)
+    values = vars(p)
+    settings = {
+        field.name: values[name]
+        for field in fields(Recipe)
+        for name in (field.name, f"{family}_{field.name}")
+        if name in values
+    }
+    recipe = Recipe(**settings, seed=p.train_seed)
     torch.manual_seed(p.train_seed)
     network = function_of(start)(**arguments) if start else build_network(family, arguments)
     network.train()

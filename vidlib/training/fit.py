@@ -1,5 +1,6 @@
 """Train a network on clips: its checkpoints, and one function that does it all."""
 
+import copy
 import logging
 import sys
 import warnings
@@ -14,10 +15,12 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, TorchEl
 from torch import nn
 
 from vidlib import check, distributed
-from vidlib.data.clips import Clips
+from vidlib.data.clips import Clips, batch_loader, to_network
 from vidlib.files import aside, sweep
 from vidlib.training.classifier import Classifier
-from vidlib.training.recipe import Recipe, TrainingError
+from vidlib.training.recipe import PRECISIONS, Recipe, TrainingError
+
+LEAST_ALIKE = 0.9  # cosine of a batch's gradients in half and in single precision
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
@@ -43,6 +46,37 @@ class _Checkpoints(TorchCheckpointIO):
             remedy = "delete it, and training starts from the beginning"
             raise TrainingError(f"{path} is damaged or no checkpoint of this: {remedy}") from error
         return checkpoint
+
+
+def _right_precision(network: nn.Module, train: Clips, recipe: Recipe) -> str:
+    """Return the recipe's precision, or float32 where half precision goes wrong on a batch.
+
+    PyTorch's kernels for bfloat16 have had errors at certain shapes. The gradients of a batch by
+    the untrained network tell: rounding turns them by a little, an error anywhere.
+    """
+    if recipe.precision == "float32":
+        return recipe.precision
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    batch = next(iter(batch_loader(train, recipe.batch_size, workers=0)))
+    clips, outputs = to_network(batch.frames.to(device)), batch.outputs.to(device)
+    if not len(clips):  # none of these could be read
+        return recipe.precision
+    gradients = []
+    for half in (False, True):
+        one = copy.deepcopy(network).to(device)
+        with torch.random.fork_rng(), torch.autocast(device, torch.bfloat16, enabled=half):
+            torch.manual_seed(recipe.seed)  # the same dropout
+            nn.functional.cross_entropy(one(clips).float(), outputs).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in one.parameters()]))
+    alike = nn.functional.cosine_similarity(*gradients, dim=0).item()
+    if alike >= LEAST_ALIKE:
+        return recipe.precision
+    print(
+        f"bfloat16 is not right here: the gradients of a batch have a cosine of {alike:.3f} with "
+        f"those in float32, less than {LEAST_ALIKE}; training in float32",
+        flush=True,
+    )
+    return "float32"
 
 
 def fit(
@@ -95,6 +129,9 @@ def fit(
         where = {"strategy": "ddp", "devices": several // nodes, "num_nodes": nodes}
         where["plugins"] = [_Checkpoints(), TorchElasticEnvironment()]
     folder = Path(folder)
+    precision = _right_precision(network, train, recipe)
+    if several > 1:
+        precision = distributed.broadcast(precision)
     module = Classifier(network, recipe, train, validation)
     kept = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)
     trainer = L.Trainer(
@@ -105,7 +142,7 @@ def fit(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loaders give each process its share
         sync_batchnorm=several > 1 and torch.cuda.is_available(),
-        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+        precision=PRECISIONS[precision],
         reload_dataloaders_every_n_epochs=1,
         default_root_dir=folder,
         enable_progress_bar=sys.stderr.isatty(),  # a log gets the line per epoch alone

@@ -8,6 +8,7 @@ from vidlib import check
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 SCHEDULES = ("one-cycle", "plateau", "constant")
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # and what Lightning calls them
 BEST = {  # the epoch whose weights are kept: a column of the history, and which row by it
     "last": ("epoch", max),
     "least loss": ("validation_loss", min),
@@ -29,7 +30,10 @@ class Recipe:
     of sgd; the others have none. schedule: "one-cycle" (up and down once, step by step), "plateau"
     (halved when the validation loss has not gone down for more than two epochs) or "constant".
     checkpoint: the epoch whose weights are kept, the "last" or the first that has the "least loss"
-    or the "best accuracy" on the validation clips.
+    or the "best accuracy" on the validation clips. precision: "float32", or "bfloat16" for passes
+    in half precision, with weights in single precision. mirror: whether half of the training
+    clips, by chance, are mirrored left to right. shift: the largest shift of a training clip, up,
+    down or to a side, as a share of its shorter side; pixels of its edge fill what comes into view.
     Raises ValueError for an invalid value.
     """
 
@@ -42,14 +46,19 @@ class Recipe:
     weight_decay: float = 0.0
     momentum: float = 0.0
     checkpoint: str = "last"
+    precision: str = "float32"
+    mirror: bool = False
+    shift: float = 0.0
 
     def __post_init__(self):
         """Refuse invalid values."""
         check.one_of("optimizer", self.optimizer, OPTIMIZERS)
         check.one_of("schedule", self.schedule, SCHEDULES)
         check.one_of("checkpoint", self.checkpoint, BEST)
+        check.one_of("precision", self.precision, PRECISIONS)
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             check.count(name, getattr(self, name), least)
         check.number("lr", self.lr, above=0)
         check.number("weight_decay", self.weight_decay, least=0)
         check.number("momentum", self.momentum, least=0, below=1)
+        check.number("shift", self.shift, least=0, below=1)

@@ -12,6 +12,7 @@ from vidlib.variants import STUDIED, VARIANTS
 
 Fields = tuple[str, ...]
 RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay", "checkpoint")  # of each family
+BOTH = ("momentum", "batch_size", "precision", "mirror", "shift")  # of both
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def stages_of(dataset: DataSet) -> dict[str, Stage]:
         start = {"start": variant.start} if variant.start else {}
         add(
             f"train-{name}",
-            (*variant.fields, *recipe, "momentum", "batch_size", "train_seed"),
+            (*variant.fields, *recipe, *BOTH, "train_seed"),
             ("prepare",),
             options={"family": variant.family, "builder": variant.builder, **start},
             modules=variant.modules,
