@@ -19,7 +19,19 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ["book", "extended", "test", "soak", "lab", "bench", "pair", "lint", "clean", "distclean"]
+TARGETS = [
+    "book",
+    "extended",
+    "test",
+    "coverage",
+    "soak",
+    "lab",
+    "bench",
+    "pair",
+    "lint",
+    "clean",
+    "distclean",
+]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.md"))
 
 # Each room may import itself and those before it. `show` draws what the stages found and neither
