@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from vidlib import check
@@ -160,22 +161,23 @@ def resolve_profile(
     return profile
 
 
-def best_precision() -> Literal["float32", "bfloat16"]:
-    """Return "bfloat16" if this machine trains faster with it, else "float32".
+def best_precision() -> str:
+    """Return "bfloat16" where training is faster with it, else "float32".
 
-    That is so on a GPU that has it, and on a processor with AMX or AVX-512 instructions for it
-    (`benchmarks/precision.py`). The environment variable VIDLIB_PRECISION goes before both: who
-    drives a run of many jobs sets it, so that all of them train alike on whatever machine.
+    It is on a GPU, and on a processor with AMX or AVX-512 instructions for it
+    (`benchmarks/training.py`), which Linux tells. The environment variable VIDLIB_PRECISION goes
+    before both: who drives a run of many jobs sets it, so that all of them train alike.
+
+    >>> best_precision() in ("bfloat16", "float32")
+    True
     """
-    import torch  # here, as most that read profiles need no torch
-
-    half = os.environ.get("VIDLIB_PRECISION")
-    if half is None and torch.cuda.is_available():
-        half = torch.cuda.is_bf16_supported(including_emulation=False) and "bfloat16"
-    elif half is None:
-        able = torch.cpu.get_capabilities()
-        half = (able.get("amx_bf16") or able.get("avx512_bf16")) and "bfloat16"
-    return "bfloat16" if half == "bfloat16" else "float32"
+    if given := os.environ.get("VIDLIB_PRECISION"):
+        check.one_of("VIDLIB_PRECISION", given, ("bfloat16", "float32"))
+        return given
+    told = Path("/proc/cpuinfo")
+    able = set(told.read_text("utf-8").split()) if told.exists() else set()
+    half = {"amx_bf16", "avx512_bf16"} & able or Path("/dev/nvidiactl").exists()
+    return "bfloat16" if half else "float32"
 
 
 def overridden(name: str, profile: Profile, original: str = "something") -> dict[str, object]:

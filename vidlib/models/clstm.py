@@ -220,8 +220,10 @@ class CLSTM(nn.Module):
 
         responses: the clip's `frame_responses`, (1, T, ...). orders: (N, T), the frame that is
         shown at each time. The orders are a tree: each beginning that several share is computed
-        once, depth first. most: beginnings that go through the network at once.
+        once, depth first. most: clips that go through the network at once, or four times as many
+        beginnings.
         """
+        most *= 4
         logits = responses.new_empty(len(orders), self.linear.out_features)
         rows = torch.arange(len(orders), device=orders.device)
         states: list[tuple[Tensor, Tensor]] = []

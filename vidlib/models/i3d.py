@@ -24,7 +24,7 @@ INCEPTION = {
     "Mixed_5b": (256, 160, 320, 32, 128, 128),
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
-SECOND = 3  # the place of the second convolution in time, Conv3d_2c, among a network's modules
+SECOND = 3  # the place of Conv3d_2c, the second convolution in time, among a network's modules
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -78,9 +78,8 @@ def distinct_runs(orders: Tensor, conv: nn.Conv3d, sides: tuple[int, int]) -> tu
     base = int(orders.max()) + 2
     codes = ((seen + 1) * base ** torch.arange(kernel, device=seen.device)).sum(-1)
     codes, run = codes.unique(return_inverse=True)
-    at = run.new_empty(len(codes)).scatter_(
-        0, run.flatten(), torch.arange(run.numel(), device=run.device)
-    )
+    places = torch.arange(run.numel(), device=run.device)
+    at = run.new_empty(len(codes)).scatter_(0, run.flatten(), places)  # any place of each
     return seen.flatten(0, 1)[at], run
 
 
@@ -109,17 +108,6 @@ class Unit3D(nn.Module):
     def sides(self, sizes: Sequence[int]) -> list[tuple]:
         """Return the padding (before, after) of time, height and width for clips of these sizes."""
         return _sides(sizes, self.conv3d.kernel_size, self.conv3d.stride, self.causal)
-
-    def of_runs(self, frames: Tensor, runs: Tensor) -> Tensor:
-        """Return the output (U, outputs, 1, ...) at the middle of runs (U, kernel) of frames.
-
-        frames: (F, inputs, 1, H, W). runs: numbers of frames, -1 for the padding.
-        """
-        kernel = self.conv3d.kernel_size
-        x = F.pad(frames, (0, 0) * 4 + (0, 1))[runs, :, 0].transpose(1, 2)
-        (before, after), (left, right) = self.sides((kernel[0], *x.shape[3:]))[1:]
-        x = F.pad(x, (left, right, before, after))
-        return self.activated(F.conv3d(x, self.conv3d.weight, stride=self.conv3d.stride))
 
 
 class MaxPool(nn.Module):
@@ -329,15 +317,18 @@ class I3D(nn.Module):
         first, second, length = self.Conv3d_1a_7x7, self.Conv3d_2c_3x3, orders.shape[1]
         shape, flat = responses.shape[3:], responses.flatten(0, 2).flatten(1)
         runs, order = distinct_runs(orders, first.conv3d, first.sides((length, 1, 1))[0])
-        early = []
+        found = []
         for part in runs.split(most * length):
             taps = F.one_hot(part + 1, length + 1)[..., 1:].transpose(1, 2).flatten(1)
-            x = (taps.to(flat) @ flat).view(-1, 1, *shape).movedim(-1, 1)
-            early.append(self._through(first.activated(x), 1, SECOND))
-        frames = torch.cat(early)
+            x = first.activated((taps.to(flat) @ flat).view(-1, 1, *shape).movedim(-1, 1))
+            found.append(self._through(x, 1, SECOND).movedim(1, -1)[:, 0])
+        frames = F.pad(torch.cat(found), (0, 0, 0, 0, 0, 0, 0, 1))  # the last is the padding, -1
         runs, order = distinct_runs(order, second.conv3d, second.sides((order.shape[1], 1, 1))[0])
-        parts = [second.of_runs(frames, part) for part in runs.split(most * length)]
-        frames = torch.cat([self._through(part, SECOND + 1, SECOND + 2) for part in parts])
-        frames = frames.permute(0, 2, 3, 4, 1)[:, 0].contiguous()
+        found = []
+        for part in runs.split(most * length):
+            x = F.conv3d(frames[part].movedim(-1, 1), second.conv3d.weight, padding=(0, 1, 1))
+            x = self._through(second.activated(x), SECOND + 1, SECOND + 2)
+            found.append(x.movedim(1, -1)[:, 0])
+        frames = torch.cat(found)
         clips = (frames[part].movedim(-1, 1) for part in order.split(most))
         return torch.cat([self._through(clip, SECOND + 2) for clip in clips]).flatten(1)
