@@ -52,10 +52,10 @@ def _of_one(shown: Shown) -> dict[int, np.ndarray]:
     first, last = there[:, 0], there[:, -1]
     right, down = _change(shown.place("object_a")).T
     sideways = first & last & (abs(right) > MOVED) & (abs(right) > abs(down))
-    upright = first & last & (abs(down) > MOVED) & (abs(down) > abs(right))
+    vertical = first & last & (abs(down) > MOVED) & (abs(down) > abs(right))
     return {
-        43: upright & (down > 0),
-        45: upright & (down < 0),
+        43: vertical & (down > 0),
+        45: vertical & (down < 0),
         81: _pretended(shown),
         93: sideways & (right > 0),
         94: sideways & (right < 0),
