@@ -156,8 +156,8 @@ def before(copy):
         ("vidlib/show/player.py", "import", "import io\nimport", set()),
         (
             "vidlib/rendered/something/looks.py",
-            "# fmt: skip",
-            "# fmt: skip, and another comment",
+            "# a dark rim",
+            "# a dark rim, and another comment",
             set(),
         ),
         ("vidlib/models/i3d.py", "The total is split evenly", "It is split evenly", set()),

@@ -5,30 +5,19 @@ is a bright region found by OpenCV's detector with the settings of `BLOBS`; and 
 distances are in pixels of a frame whose longer side is 224, for any input size of the network.
 """
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pandas as pd
+import yaml
 
 from vidlib.compare.clips import same_clips
 from vidlib.compare.intervals import bootstrap_interval
 
 SIDE = 224
-# OpenCV's defaults look for dark blobs of at most 5,000 square pixels, and find none on a map.
-BLOBS = {
-    "filterByColor": True,
-    "blobColor": 255,
-    "filterByArea": True,
-    "minArea": 30.0,
-    "maxArea": float(SIDE * SIDE),
-    "filterByCircularity": False,
-    "filterByConvexity": False,
-    "filterByInertia": False,
-    "minThreshold": 85.0,
-    "maxThreshold": 256.0,
-    "thresholdStep": 20.0,
-    "minRepeatability": 2,
-    "minDistBetweenBlobs": 10.0,
-}
+TABLE = yaml.safe_load((Path(__file__).parent / "tables" / "explanations.yaml").read_text("utf-8"))
+BLOBS, TABLE_2 = TABLE["blobs"], tuple(TABLE["table_2"])
 FEWEST = 10  # clips; fewer do not show the spread
 LEAST_DROP = 0.01  # clips whose score drops less are left out of the ratio (footnote 1)
 
@@ -93,16 +82,6 @@ def score_drops(clips: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {"drop_ratio": (frozen / turned).where(kept), "drop_difference": frozen - turned}
     )
-
-
-TABLE_2 = (
-    "mask_length",
-    "drop_ratio",
-    "drop_difference",
-    "blob_count",
-    "blob_size",
-    "centre_distance",
-)
 
 
 def table_2(clips: pd.DataFrame) -> pd.DataFrame:

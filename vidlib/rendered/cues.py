@@ -25,7 +25,7 @@ from vidlib.rendered.files import MadeClip, clip_rngs, render_set
 from vidlib.rendered.observers import NOTHING, checked_orders
 from vidlib.rendered.scene import Scene, Track, track
 from vidlib.rendered.something.draw import Canvas, draw
-from vidlib.rendered.something.looks import SPRITE, Look
+from vidlib.rendered.something.looks import POLYGONS, SPRITE, Look
 from vidlib.rendered.something.shot import Shot
 from vidlib.rendered.truth import InstanceMasks, Truth
 
@@ -167,20 +167,18 @@ def marker_picture(name: str) -> np.ndarray:
 
     All are the same white disc with a dark rim and on it a coloured shape of about the same area.
     """
-    a, b = 0.26, 0.66
     shape = {
         "square": 0.74 * DISC[6::12],
         "disc": 0.6 * DISC,
         "triangle": 0.92 * DISC[12::16] * (1, -1) + (0, 0.1),
-        "cross": [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a),
-                  (-b, a), (-b, -a), (-a, -a)],
-    }[name.split()[1]]  # fmt: skip
+        "cross": POLYGONS["marker cross"],
+    }[name.split()[1]]
     centre, radius = (SPRITE - 1) / 2, 0.48 * SPRITE
     alpha = np.zeros((SPRITE, SPRITE), np.uint8)
     picture = np.full((SPRITE, SPRITE, 3), 30, np.uint8)
     fill(alpha, centre + radius * DISC, 255)
     fill(picture, centre + 0.9 * radius * DISC, (250, 250, 250))
-    fill(picture, centre + radius * np.asarray(shape), MARKERS[name])
+    fill(picture, centre + radius * shape, MARKERS[name])
     return cut_out(picture, alpha)
 
 

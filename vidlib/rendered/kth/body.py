@@ -8,9 +8,11 @@ arms hang.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import yaml
 
 from vidlib import check
 from vidlib.rendered.scene import smooth
@@ -20,11 +22,9 @@ JOINTS = (
     "head", "neck", "hip",
     *(f"{side}_{part}" for part in ("shoulder", "elbow", "hand", "knee", "foot") for side in SIDES),
 )  # fmt: skip
-# Thickness of the body at each joint, in body heights; of the head, its diameter.
-THICKNESS = {
-    "head": 0.125, "neck": 0.07, "hip": 0.15, "shoulder": 0.075, "elbow": 0.055, "hand": 0.05,
-    "knee": 0.075, "foot": 0.05,
-}  # fmt: skip
+TABLE = yaml.safe_load((Path(__file__).parent / "tables" / "body.yaml").read_text("utf-8"))
+THICKNESS = TABLE["thickness"]
+GAITS = {name: SimpleNamespace(**values) for name, values in TABLE["gaits"].items()}
 # Of the tops of subjects 1 to 16, who are for training, and of the others.
 PATTERNS = (("plain", "plain", "yoke"), ("stripes", "panel"))
 GROUND = 0.9  # where feet stand, in frame heights
@@ -34,38 +34,6 @@ TRUNK = 0.29
 HEAD = 0.11  # from the neck to the head's centre
 UPPER_ARM, FOREARM = 0.18, 0.185  # the forearm up to the middle of the hand
 SHOULDER, HIP = 0.115, 0.05  # half the distances across, seen from the front
-
-
-class Gait(NamedTuple):
-    """A gait; lengths in body heights, angles in degrees.
-
-    speed: body heights per second. cadence: steps per second. duty: share of the cycle that a foot
-    is on the ground. hip: how much lower the hip is than in standing; bob: how much it rises in
-    mid-stance. lean: of the trunk. elbow: its bend; swing: of the upper arm, to either side of
-    `back`. roll: lift of the heel when the toes leave. lift: ankle (ahead of the hip, above the
-    ground) at 35 % and at 70 % of the swing.
-    """
-
-    speed: float
-    cadence: float
-    duty: float
-    hip: float
-    bob: float
-    lean: float
-    elbow: float
-    swing: float
-    back: float
-    roll: float
-    lift: tuple[tuple[float, float], tuple[float, float]]
-
-
-GAITS = {
-    "walking": Gait(0.8, 1.9, 0.58, 0.03, 0.012, 2.5, 16, 24, 2, 42, ((-0.13, 0.11), (0.14, 0.06))),
-    "jogging": Gait(1.4, 2.6, 0.4, 0.04, -0.018, 5, 72, 24, -10, 48, ((-0.27, 0.2), (0.1, 0.14))),
-    "running": Gait(
-        2.2, 3.05, 0.29, 0.04, -0.024, 13, 94, 44, -12, 55, ((-0.3, 0.36), (0.13, 0.29))
-    ),
-}
 
 
 class Subject:
@@ -148,7 +116,7 @@ def _swing_curve(s: np.ndarray, values: np.ndarray, slopes: tuple) -> np.ndarray
     )
 
 
-def _ankle(gait: Gait, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ankle(gait: SimpleNamespace, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the ankle, from the point below the hip, (T, 2), and the foot's pitch, (T,)."""
 
     def rolled(x, lift) -> tuple:  # the ankle when the foot turns about its ball
@@ -182,8 +150,11 @@ def _upper_body(person: Subject, hip: np.ndarray, lean, nod=0.6) -> dict[str, np
     return {"hip": hip, "neck": neck, "head": neck - HEAD * _direction(-nod * np.asarray(lean))}
 
 
-def gait_pose(person: Subject, gait: Gait, phase: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the joints of a gait, the hip above x = 0, and the pitch of the feet in degrees."""
+def gait_pose(person: Subject, gait: SimpleNamespace, phase: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the joints of a gait, the hip above x = 0, and the pitch of the feet in degrees.
+
+    gait: one of `GAITS`, or with its own values.
+    """
     thigh, (upper_arm, forearm) = person.thigh, person.arm
     feet = {side: _ankle(gait, (phase + k / 2) % 1) for k, side in enumerate(SIDES)}
     height = ANKLE + 2 * thigh - gait.hip + gait.bob * np.cos(4 * np.pi * (phase - gait.duty / 2))

@@ -1,15 +1,18 @@
 """Draw a film of kth-mini: a dressed person under a light in a place."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+import yaml
 
 from vidlib.rendered.drawing import SUBPIXEL, fixed, towards
 from vidlib.rendered.kth.body import GROUND, HIP, SIDES, THICKNESS, Subject
 from vidlib.rendered.kth.film import Film, in_view
 from vidlib.rendered.kth.place import HEIGHT, MARGIN, WIDTH, Place
 
+FIGURE = yaml.safe_load((Path(__file__).parent / "tables" / "figure.yaml").read_text("utf-8"))
 PARTS = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 7)
 
@@ -47,6 +50,7 @@ class _Figure:
         self.extra = person.extra if other else ""
         self.unit = HEIGHT * scene["head"].size / THICKNESS["head"]
         self.front = bool(np.isclose(self.angle["head"][0], np.pi / 2))
+        self.view = "front" if self.front else "profile"
         self.ahead = np.where(np.isclose(self.angle["head"], np.pi), -1, 1)
         trunk = self.at["neck"] - self.at["hip"]
         self.up = trunk / np.linalg.norm(trunk, axis=1, keepdims=True)
@@ -104,9 +108,7 @@ class _Figure:
 
     def torso(self) -> list[Shape]:
         """Return the trunk in its clothes, and a bag."""
-        edge = [(0.02, 0.04), (0.005, 0.11), (-0.04, 0.135), (-0.14, 0.105), (-0.33, 0.108)]
-        if not self.front:
-            edge = [(0.03, 0.03), (0.0, 0.06), (-0.08, 0.075), (-0.2, 0.068), (-0.33, 0.07)]
+        edge = list(FIGURE["trunk"][self.view])
         if self.extra == "coat":
             edge[-1:] = [(-0.3, 1.1 * edge[-1][1]), (-0.49, 1.4 * edge[-1][1])]
         up, out = np.array(edge).T * np.array([[1], [self.wide]])
@@ -140,7 +142,7 @@ class _Figure:
             shapes.append(self.capsule(0, down(-0.08, -0.27), (0.045, 0.045), contrast))
         if self.extra == "bag":
             grey = 205 if self.top < 128 else 45
-            across, high, low = (0.13, -0.2, -0.34) if self.front else (-0.095, -0.05, -0.2)
+            across, high, low = FIGURE["bag"][self.view]
             bag = down(high, low, across=across)
             shapes += self.limb(2, bag, (0.055, 0.06), grey)
             if self.front:
@@ -150,28 +152,18 @@ class _Figure:
 
     def head(self) -> list[Shape]:
         """Return face, hair and a hat."""
-        skin, hair, profile = self.person.skin, self.person.hair, not self.front
-
-        def spot(part: int, x0: float, y0: float, x1: float, y1: float, *look: float) -> Shape:
-            ends = self.point("head", x0, y0), self.point("head", x1, y1)
-            return self.capsule(part, ends, (look[0], look[1]), look[2])
-
-        shapes = []
+        skin, hair = self.person.skin, self.person.hair
+        greys = {"face": skin, "hair": hair, "eye": 0.45 * skin}
         if self.person.long_hair:
-            back = -0.035 * profile
-            shapes.append(spot(1, back, 0.02, 1.6 * back, -0.075, 0.055, 0.05, hair))
-        shapes.append(spot(1, 0, 0.012, 0.004, -0.02, 0.055, 0.046, skin))
-        if profile:
-            shapes.append(spot(1, 0.045, -0.005, 0.058, -0.012, 0.012, 0.01, skin))
-            shapes.append(spot(1, 0.015, 0.042, -0.03, 0.005, 0.03, 0.04, hair))
-        else:
-            shapes.append(spot(1, -0.024, 0.044, 0.024, 0.044, 0.031, 0.031, hair))
-            eyes = (-0.02, 0.02)
-            shapes += [spot(0, x, 0, 1.1 * x, 0, 0.008, 0.008, 0.45 * skin) for x in eyes]
+            greys["long hair"] = hair
         if self.extra == "hat":
-            felt, brim = 30 if skin > 128 else 215, (-0.03, 0.09) if profile else (-0.075, 0.075)
-            shapes.append(spot(1, -0.02, 0.05, 0.02, 0.05, 0.042, 0.042, felt))
-            shapes.append(spot(1, brim[0], 0.028, brim[1], 0.028, 0.013, 0.013, felt))
+            greys["hat"] = 30 if skin > 128 else 215
+        shapes = []
+        for name, *ends, one, other in FIGURE["head"][self.view]:
+            if name in greys:
+                start, end = (self.point("head", *end) for end in (ends[:2], ends[2:]))
+                part = 0 if name == "eye" else 1
+                shapes.append(self.capsule(part, (start, end), (one, other), greys[name]))
         return shapes
 
     def shapes(self) -> dict[int, list[Shape]]:

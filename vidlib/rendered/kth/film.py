@@ -1,5 +1,6 @@
 """Videos of kth-mini as scenes: people who cross the view or act in place, and the camera."""
 
+import copy
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -55,8 +56,8 @@ def _crossings(person: body.Subject, action: str, height: float, rng, sequences:
     """
     left_first, parts = rng.random() < 0.5, []
     for k in range(sequences):
-        gait = body.GAITS[action]
-        gait = gait._replace(
+        gait = copy.copy(body.GAITS[action])
+        vars(gait).update(
             speed=gait.speed * person.pace * rng.uniform(0.97, 1.03),
             cadence=gait.cadence * person.tempo * rng.uniform(0.985, 1.015),
             swing=gait.swing * person.style,

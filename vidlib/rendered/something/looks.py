@@ -5,53 +5,27 @@ and sizes come from the same distributions.
 """
 
 import colorsys
+from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 
 from vidlib.rendered.drawing import DISC, cut_out, fill, smooth_noise
 from vidlib.rendered.scene import Scene
 
-SHAPES = {
-    "train": ("ball", "box", "wedge", "star", "cross", "capsule", "house", "shield"),
-    "validation": ("hexagon", "diamond", "drop", "ring", "arrow", "mug"),
-}
-TEXTURES = {
-    "train": ("plain", "striped", "dotted", "banded"),
-    "validation": ("checked", "shaded", "ringed"),
-}
-BACKGROUNDS = {
-    "train": ("wood", "clouds", "squares", "speckle", "gradient"),
-    "validation": ("tiles", "waves", "blotches"),
-}
-OUTLINES: dict[str, list] = {  # polygons in [-1, 1]; those after the first are holes
+TABLE = yaml.safe_load((Path(__file__).parent / "tables" / "looks.yaml").read_text("utf-8"))
+SHAPES, TEXTURES, BACKGROUNDS = (TABLE[name] for name in ("shapes", "textures", "backgrounds"))
+POLYGONS = {name: np.array(corners) for name, corners in TABLE["polygons"].items()}
+OUTLINES = {  # in [-1, 1]; those after the first are holes
+    **{name: [corners] for name, corners in POLYGONS.items()},
     "ball": [0.92 * DISC],
-    "box": [[(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)]],
-    "wedge": [[(0, -0.95), (0.95, 0.8), (-0.95, 0.8)]],
-    "star": [
-        0.97 * DISC[::4] * np.where(np.arange(12) % 2, 0.5, 1)[:, None] @ [[0, -1], [1, 0]]
-    ],
-    "cross": [
-        [(-0.35, -1), (0.35, -1), (0.35, -0.35), (1, -0.35), (1, 0.35), (0.35, 0.35), (0.35, 1),
-         (-0.35, 1), (-0.35, 0.35), (-1, 0.35), (-1, -0.35), (-0.35, -0.35)]
-    ],
+    "star": [0.97 * DISC[::4] * np.where(np.arange(12) % 2, 0.5, 1)[:, None] @ [[0, -1], [1, 0]]],
     "capsule": [0.5 * DISC + np.where(DISC[:, 1:] > 0, 1, -1) * np.array([0, 0.45])],
-    "house": [
-        [(0, -1), (0.9, -0.2), (0.7, -0.2), (0.7, 0.9), (-0.7, 0.9), (-0.7, -0.2), (-0.9, -0.2)]
-    ],
-    "shield": [[(-0.8, -0.9), (0.8, -0.9), (0.75, 0.1), (0, 1), (-0.75, 0.1)]],
     "hexagon": [0.95 * DISC[::8]],
-    "diamond": [[(0, -1), (0.75, 0), (0, 1), (-0.75, 0)]],
     "drop": [np.vstack([[(0, -1)], 0.65 * DISC[:25] + (0, 0.3)])],
     "ring": [0.95 * DISC, 0.42 * DISC],
-    "arrow": [
-        [(0, -1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)]
-    ],
-    "mug": [
-        [(-0.75, -0.85), (0.45, -0.85), (0.45, -0.5), (0.95, -0.4), (0.95, 0.4), (0.45, 0.5),
-         (0.45, 0.25), (0.7, 0.2), (0.7, -0.2), (0.45, -0.25), (0.45, 0.9), (-0.75, 0.9)]
-    ],
-}  # fmt: skip
+}
 SPRITE = 96  # pixels of a sprite before it is scaled to its size in the frame
 
 
@@ -105,7 +79,7 @@ def sprite(rng: np.random.Generator, split: str) -> tuple[np.ndarray, str]:
     alpha = np.zeros((SPRITE, SPRITE), np.uint8)
     centre = (SPRITE - 1) / 2
     for i, polygon in enumerate(OUTLINES[shape]):
-        fill(alpha, centre + 0.46 * SPRITE * np.asarray(polygon), 0 if i else 255)
+        fill(alpha, centre + 0.46 * SPRITE * polygon, 0 if i else 255)
     y, x = (np.mgrid[0:SPRITE, 0:SPRITE].astype(np.float32) - centre) / (0.46 * SPRITE)
     pattern = {
         "plain": np.zeros_like(x),

@@ -10,7 +10,6 @@ or its end removes the class. Two classes need something in between: *colliding*
 the things were apart, *pretending to take* a hand that touches and leaves with nothing.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,65 +40,29 @@ class Shown:
         """Tell in which shown frames a thing is in view, (N, T) bool."""
         return self.scene.in_view(self.scene[name])[self.orders]
 
-    def turned(self) -> np.ndarray:
-        """Return how far the camera has turned from first to last, (N, 2): right, down."""
-        return _change(self.scene.camera[self.orders])
-
-    def gap(self) -> np.ndarray:
-        """Return the way from the first object to the second, (N, T, 2)."""
-        return self.place("object_b") - self.place("object_a")
-
-
-Rule = Callable[[Shown], np.ndarray]  # returns (N,) bool
-
 
 def _change(values: np.ndarray) -> np.ndarray:
     """Return the last frame's values minus the first's; frames are the second axis."""
     return values[:, -1] - values[:, 0]
 
 
-def _about(things: str, rule: Rule) -> Rule:
-    """Require exactly these objects and heaps, and a camera that does not turn."""
-
-    def whole(shown: Shown) -> np.ndarray:
-        found = {one.name for one in shown.scene.tracks if one.role in ("object", "heap")}
-        if found != set(things.split()):
-            return np.zeros(len(shown.orders), bool)
-        return rule(shown) & (abs(shown.turned()).max(1) <= PANNED)
-
-    return whole
-
-
-def _pan(axis: int, sign: int) -> Rule:
-    def rule(shown: Shown) -> np.ndarray:
-        turned = shown.turned()
-        return (sign * turned[:, axis] > PANNED) & (abs(turned[:, axis]) >= abs(turned).max(1))
-
-    return rule
-
-
-def _moves(axis: int, sign: int) -> Rule:
-    """In view in the first and last frame, and moved along the axis more than across it."""
-
-    def rule(shown: Shown) -> np.ndarray:
-        moved, there = _change(shown.place("object_a")), shown.in_view("object_a")
-        along = sign * moved[:, axis]
-        further = (along > MOVED) & (along > abs(moved[:, 1 - axis]))
-        return further & there[:, 0] & there[:, -1]
-
-    return _about("object_a", rule)
-
-
-def _turned(shown: Shown) -> np.ndarray:
-    """Upside down at the end, compared with the start."""
-    return np.cos(_change(shown.of("object_a", "angle"))) < -0.7
-
-
-def _taken(shown: Shown) -> np.ndarray:
-    """In view first, out of view last, and moved: a camera may also lose a thing that is still."""
+def _of_one(shown: Shown) -> dict[int, np.ndarray]:
+    """Return which classes of a single object are seen."""
     there = shown.in_view("object_a")
-    moved = np.hypot(*_change(shown.place("object_a")).T) > MOVED
-    return there[:, 0] & ~there[:, -1] & moved
+    first, last = there[:, 0], there[:, -1]
+    right, down = _change(shown.place("object_a")).T
+    sideways = first & last & (abs(right) > MOVED) & (abs(right) > abs(down))
+    vertical = first & last & (abs(down) > MOVED) & (abs(down) > abs(right))
+    return {
+        43: vertical & (down > 0),
+        45: vertical & (down < 0),
+        81: _pretended(shown),
+        93: sideways & (right > 0),
+        94: sideways & (right < 0),
+        # A camera may also lose a thing that is still.
+        147: first & ~last & (np.hypot(right, down) > MOVED),
+        164: np.cos(_change(shown.of("object_a", "angle"))) < -0.7,
+    }
 
 
 def _pretended(shown: Shown) -> np.ndarray:
@@ -116,59 +79,34 @@ def _pretended(shown: Shown) -> np.ndarray:
     return (touches[shown.orders] & there).any(1) & left & unmoved & upright
 
 
-def _buried(shown: Shown) -> np.ndarray:
-    """Outside the heap first, inside last."""
-    away = np.hypot(*np.moveaxis(shown.place("object_a") - shown.place("heap"), -1, 0))
-    inside = away < shown.of("heap", "size") / 4
-    return ~inside[:, 0] & inside[:, -1]
-
-
-def _passed(shown: Shown) -> np.ndarray:
-    """The objects have changed sides."""
-    gap = shown.gap()
-    return (gap[:, 0] * gap[:, -1]).sum(-1) < 0
-
-
-def _distance(shown: Shown) -> np.ndarray:
-    return np.hypot(*np.moveaxis(shown.gap(), -1, 0))
-
-
-def _collided(shown: Shown) -> np.ndarray:
-    """The objects touch in some frame after being further apart in an earlier one."""
-    distance = _distance(shown)
+def _of_two(shown: Shown) -> dict[int, np.ndarray]:
+    """Return which classes of two objects are seen."""
+    gap = shown.place("object_b") - shown.place("object_a")
+    passed = (gap[:, 0] * gap[:, -1]).sum(-1) < 0  # they have changed sides
+    distance = np.hypot(gap[..., 0], gap[..., 1])
     size = (shown.of("object_a", "size") + shown.of("object_b", "size")) / 2
-    apart = np.maximum.accumulate(distance, axis=1) - distance > MOVED
-    return (apart & (distance - size < TOUCH)).any(1) & ~_passed(shown)
+    apart = np.maximum.accumulate(distance, axis=1) - distance > MOVED  # in an earlier frame
+    collided = (apart & (distance - size < TOUCH)).any(1) & ~passed
+    grown, neither = _change(distance), ~passed & ~collided
+    return {
+        36: neither & (grown > MOVED),
+        37: neither & (grown < -MOVED),
+        38: collided,
+        39: passed,
+    }
 
 
-def _separates(sign: int) -> Rule:
-    """The distance grows, or with sign -1 shrinks, and the objects neither pass nor collide."""
-
-    def rule(shown: Shown) -> np.ndarray:
-        changed = sign * _change(_distance(shown)) > MOVED
-        return changed & ~_passed(shown) & ~_collided(shown)
-
-    return rule
+def _of_heap(shown: Shown) -> dict[int, np.ndarray]:
+    """Return whether an object is outside the heap first, inside last."""
+    way = shown.place("object_a") - shown.place("heap")
+    inside = np.hypot(way[..., 0], way[..., 1]) < shown.of("heap", "size") / 4
+    return {4: ~inside[:, 0] & inside[:, -1]}
 
 
-_TWO = "object_a object_b"
-RULES: dict[int, Rule] = {
-    4: _about("object_a heap", _buried),
-    36: _about(_TWO, _separates(1)),
-    37: _about(_TWO, _separates(-1)),
-    38: _about(_TWO, _collided),
-    39: _about(_TWO, _passed),
-    43: _moves(1, 1),
-    45: _moves(1, -1),
-    81: _about("object_a", _pretended),
-    93: _moves(0, 1),
-    94: _moves(0, -1),
-    147: _about("object_a", _taken),
-    164: _about("object_a", _turned),
-    165: _pan(1, 1),
-    166: _pan(0, -1),
-    167: _pan(0, 1),
-    168: _pan(1, -1),
+RULES = {  # by the objects and heaps that a scene has
+    ("object_a",): _of_one,
+    ("object_a", "object_b"): _of_two,
+    ("heap", "object_a"): _of_heap,
 }
 
 
@@ -184,4 +122,15 @@ def observe(scene: Scene, orders: np.ndarray | None = None) -> np.ndarray:
     (array([93]), array([94]))
     """
     shown = Shown(scene, checked_orders(scene, orders))
-    return verdicts({label: rule(shown) for label, rule in RULES.items()})
+    right, down = turned = _change(scene.camera[shown.orders]).T
+    furthest = abs(turned).max(0)
+    proved = {
+        165: (down > PANNED) & (down >= furthest),
+        166: (right < -PANNED) & (-right >= furthest),
+        167: (right > PANNED) & (right >= furthest),
+        168: (down < -PANNED) & (-down >= furthest),
+    }
+    things = sorted(one.name for one in scene.tracks if one.role in ("object", "heap"))
+    if rules := RULES.get(tuple(things)):  # of a camera that does not turn
+        proved |= {k: seen & (furthest <= PANNED) for k, seen in rules(shown).items()}
+    return verdicts(proved)
