@@ -17,7 +17,7 @@ import torch
 from pebble import ProcessExpired
 from torch.utils.data import BatchSampler
 
-from vidlib.data.index import DataWarning
+from vidlib.data.index import DataWarning, places_of
 from vidlib.data.processes import in_turn
 from vidlib.data.video import MOST_SECONDS, VideoError, read_clip
 
@@ -130,11 +130,9 @@ def load_clips(folder: Path) -> Clips:
     rows = index["row"].to_numpy()
     read: Callable[[int], np.ndarray]
     if decoded:
-        stops = [None if pd.isna(stop) else int(stop) for stop in index["stop"]]
-        places = zip(index["path"], index["start"].astype(int).tolist(), stops, strict=True)
         # A dict: a lookup in a table would take as long as decoding a frame.
-        places_by_row = dict(zip(rows.tolist(), places, strict=True))
-        read = functools.partial(_read_row, places_by_row, frames, size)
+        places = dict(zip(rows.tolist(), places_of(index), strict=True))
+        read = functools.partial(_read_row, places, frames, size)
     else:
         read = np.load(folder / "frames.npy", mmap_mode="r").__getitem__
     classes = sorted(index["label"].unique().tolist())
