@@ -15,10 +15,13 @@ import torch
 def _extension_loads() -> bool:
     package = importlib.util.find_spec("torchvision")
     library = package and PathFinder.find_spec("_C", package.submodule_search_locations)
+    if library is None:
+        return False
     try:
-        return bool(library and torch.ops.load_library(library.origin) is None)
+        torch.ops.load_library(library.origin)
     except OSError:
         return False
+    return True
 
 
 if not _extension_loads():

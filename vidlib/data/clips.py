@@ -210,7 +210,7 @@ class Batches:
         slots = slots[: math.prod(shape)].reshape(shape)
         jobs = ((k % len(slots), batch) for k, batch in enumerate(self.batches))
         pool = {"context": get_context("fork"), "timeout": 2 * MOST_SECONDS * (1 + most)}
-        pool |= {"initializer": _open, "initargs": [self.clips, slots]}
+        pool |= {"initializer": _SHARED.update, "initargs": [{"clips": self.clips, "slots": slots}]}
         found = in_turn(self.workers, _read_there, jobs, ahead=ahead, **pool)
         with closing(found):
             for (slot, _), future in found:
@@ -223,10 +223,6 @@ class Batches:
 
 
 _SHARED: dict[str, Any] = {}  # in a process that reads ahead: the clips, and where they go
-
-
-def _open(clips: Clips, slots: np.ndarray) -> None:
-    _SHARED.update(clips=clips, slots=slots)
 
 
 def _read_there(job: tuple[int, list[int]]) -> Found:
