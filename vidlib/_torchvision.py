@@ -7,23 +7,21 @@ registers fake kernels for is enough for transforms and all video models; ``torc
 """
 
 import importlib.util
-from pathlib import Path
+from importlib.machinery import PathFinder
 
 import torch
 
 
 def _extension_loads() -> bool:
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        return True
-    folder = Path(spec.origin).parent
-    libraries = [*folder.glob("_C*.so"), *folder.glob("_C*.pyd")]
+    package = importlib.util.find_spec("torchvision")
+    library = package and PathFinder.find_spec("_C", package.submodule_search_locations)
+    if library is None:
+        return False
     try:
-        for library in libraries:
-            torch.ops.load_library(str(library))
+        torch.ops.load_library(library.origin)
     except OSError:
         return False
-    return bool(libraries)
+    return True
 
 
 if not _extension_loads():

@@ -51,9 +51,7 @@ def gather(value) -> list:
     values = [value] * world_size()
     if len(values) > 1:
         try:
-            if not dist.is_initialized():
-                _join()
-            dist.all_gather_object(values, value, group=_waiting())
+            dist.all_gather_object(values, value, group=_all_processes())
         except RuntimeError as error:
             raise RuntimeError(
                 f"process {rank()} waited for another one, which stopped: see its own error"
@@ -61,17 +59,14 @@ def gather(value) -> list:
     return values
 
 
-def _join() -> None:
-    """Connect the processes of this run, by the variables that torchrun sets."""
-    if not _by_torchrun():
-        _name_as_torchrun_does()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    atexit.register(dist.destroy_process_group)
-
-
 @functools.cache
-def _waiting() -> dist.ProcessGroup:
-    """Return a group of all processes with a longer timeout than training has."""
+def _all_processes() -> dist.ProcessGroup:
+    """Connect the processes of this run; return a group with a longer timeout than training has."""
+    if not dist.is_initialized():
+        if not _by_torchrun():
+            _name_as_torchrun_does()
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(dist.destroy_process_group)
     return dist.new_group(backend="gloo", timeout=FOREVER)
 
 

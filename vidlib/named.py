@@ -1,6 +1,6 @@
 """Tables, and functions named in them as "module:name": reading a table imports none of them."""
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,4 +40,4 @@ def function_of(function: str) -> Callable:
     >>> function_of("math:sqrt")(9.0)
     3.0
     """
-    return getattr(importlib.import_module(module_of(function)), function.partition(":")[2])
+    return pkgutil.resolve_name(function)

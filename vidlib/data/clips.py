@@ -17,7 +17,7 @@ import torch
 from pebble import ProcessExpired
 from torch.utils.data import BatchSampler
 
-from vidlib.data.index import DataWarning
+from vidlib.data.index import DataWarning, places_of
 from vidlib.data.processes import in_turn
 from vidlib.data.video import MOST_SECONDS, VideoError, read_clip
 
@@ -130,11 +130,9 @@ def load_clips(folder: Path) -> Clips:
     rows = index["row"].to_numpy()
     read: Callable[[int], np.ndarray]
     if decoded:
-        stops = [None if pd.isna(stop) else int(stop) for stop in index["stop"]]
-        places = zip(index["path"], index["start"].astype(int).tolist(), stops, strict=True)
         # A dict: a lookup in a table would take as long as decoding a frame.
-        places_by_row = dict(zip(rows.tolist(), places, strict=True))
-        read = functools.partial(_read_row, places_by_row, frames, size)
+        places = dict(zip(rows.tolist(), places_of(index), strict=True))
+        read = functools.partial(_read_row, places, frames, size)
     else:
         read = np.load(folder / "frames.npy", mmap_mode="r").__getitem__
     classes = sorted(index["label"].unique().tolist())
@@ -212,7 +210,7 @@ class Batches:
         slots = slots[: math.prod(shape)].reshape(shape)
         jobs = ((k % len(slots), batch) for k, batch in enumerate(self.batches))
         pool = {"context": get_context("fork"), "timeout": 2 * MOST_SECONDS * (1 + most)}
-        pool |= {"initializer": _open, "initargs": [self.clips, slots]}
+        pool |= {"initializer": _SHARED.update, "initargs": [{"clips": self.clips, "slots": slots}]}
         found = in_turn(self.workers, _read_there, jobs, ahead=ahead, **pool)
         with closing(found):
             for (slot, _), future in found:
@@ -225,10 +223,6 @@ class Batches:
 
 
 _SHARED: dict[str, Any] = {}  # in a process that reads ahead: the clips, and where they go
-
-
-def _open(clips: Clips, slots: np.ndarray) -> None:
-    _SHARED.update(clips=clips, slots=slots)
 
 
 def _read_there(job: tuple[int, list[int]]) -> Found:

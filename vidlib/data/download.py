@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 import filelock
 import pooch
 
-from vidlib.data.kth import LINE, LIST, SCENARIOS, kth_files
+from vidlib.data.kth import LIST, SCENARIOS, entries_of, kth_files
 from vidlib.files import aside, sweep
 
 BASE_URL = "http://www.csc.kth.se/cvap/actions"
@@ -77,9 +77,7 @@ def listed_videos(path: Path) -> dict[str, str | None]:
     >>> listed_videos(path)
     {'person01_boxing_d1': '1-95', 'person01_boxing_d2': None}
     """
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    entries = filter(None, (LINE.fullmatch(line.strip()) for line in lines))
-    return {entry["video"]: entry["ranges"] for entry in entries}
+    return {entry["video"]: entry["ranges"] for _, entry in entries_of(path) if entry}
 
 
 def _list_problem(path: Path) -> str:

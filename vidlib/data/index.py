@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +66,16 @@ def missing(what: str, root: Path, remedy: str) -> FileNotFoundError:
     named = [f"{len(names)} {kind} ({names[0]})" for kind, names in most]
     there = f"there are {', '.join(named)}" if named else "no file is there"
     return FileNotFoundError(f"{root} lacks {what}; {there}. {remedy}.")
+
+
+def places_of(index: pd.DataFrame) -> Iterator[tuple[str, int, int | None]]:
+    """Return where each clip of an index is: path, start and stop; None for the end of the file.
+
+    >>> list(places_of(pd.DataFrame({"path": "a.avi", "start": [0, 9], "stop": [9, pd.NA]})))
+    [('a.avi', 0, 9), ('a.avi', 9, None)]
+    """
+    stops = index["stop"].astype("Int64").to_numpy(object, na_value=None)
+    return zip(index["path"], index["start"].astype(int).tolist(), stops, strict=True)
 
 
 class Problems:

@@ -51,6 +51,19 @@ def kth_files(root: Path) -> dict[str, list[str]]:
     return found
 
 
+def entries_of(path: Path) -> list[tuple[str, re.Match | None]]:
+    """Return the lines of a list, each with its match of `LINE`, None where it is no entry.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), LIST)
+    >>> _ = path.write_text("person01_boxing_d1 frames 1-95\\nperson01_boxing_d2 *missing*")
+    >>> [entry["ranges"] for _, entry in entries_of(path)]
+    ['1-95', None]
+    """
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    return [(line, LINE.fullmatch(line.strip())) for line in text.splitlines()]
+
+
 def read_own(root: Path) -> pd.DataFrame:
     """Return the index of a set of one's own in this layout, as `read_kth` does.
 
@@ -93,16 +106,15 @@ def read_kth(
         for path in paths[1:]:
             problems.add("videos in two places", path)
     rows, seen = [], set[str]()
-    text = Path(lists[0]).read_text(encoding="utf-8-sig", errors="replace")
-    entries = [LINE.fullmatch(line.strip()) for line in text.splitlines()]
+    entries = entries_of(Path(lists[0]))
     actions = list(ACTIONS)
     if own:
-        there = [entry for entry in entries if entry and entry["video"] in files]
+        there = [entry for _, entry in entries if entry and entry["video"] in files]
         actions = sorted({entry["action"] for entry in there})
         people = sorted({int(entry["subject"]) for entry in there})
         many = round(len(people) * 16 / 25)
         subjects = dict.fromkeys(people, "validation") | dict.fromkeys(people[:many], "train")
-    for number, (line, entry) in enumerate(zip(text.splitlines(), entries, strict=True), 1):
+    for number, (line, entry) in enumerate(entries, 1):
         known = entry and int(entry["subject"]) in subjects and entry["action"] in actions
         if not entry or not known:
             if line.strip() and (seen or re.match(_VIDEO, line.strip())):  # else: a heading

@@ -6,6 +6,7 @@ import math
 import shutil
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ import pandas as pd
 from pebble import ProcessExpired
 from tqdm import tqdm
 
+from vidlib.data.index import places_of
 from vidlib.data.processes import in_turn
 from vidlib.data.video import MOST_SECONDS, decode_sequences
 from vidlib.files import aside, sweep, sync, write_table
@@ -32,12 +34,10 @@ def _decode_file(
     place: an npy file and the offset of its data; good clips are written to their rows.
     """
     path, clips = job
+    rows, ranges = zip(*clips, strict=True)
     signal.alarm(2 * MOST_SECONDS)  # ends a decoder that hangs, even if its parent was killed
-    decoded = decode_sequences(
-        Path(path), [(start, stop) for _, start, stop in clips], frames, size
-    )
+    decoded = decode_sequences(path, ranges, frames, size)
     signal.alarm(0)
-    rows = [row for row, _, _ in clips]
     if place:
         array, offset = place
         with array.open("r+b") as file:  # not mapped: that costs a fault per page
@@ -64,17 +64,15 @@ def _decode_files(jobs: list, work: Callable, processes: int) -> Iterator[list]:
         except ProcessExpired as error:
             hangs = error.exitcode == -signal.SIGALRM
             what = "hangs its decoder" if hangs else f"ends its decoder ({error.exitcode})"
-            yield [(row, 0, f"{path}: {what}; replace the file") for row, *_ in clips]
+            yield [(row, 0, f"{path}: {what}; replace the file") for row, _ in clips]
 
 
 def _jobs(index: pd.DataFrame, done) -> list[tuple[str, list]]:
-    """Return each file's path and its clips that are not done, (row, start, stop)."""
-    files: dict[str, list] = {}
-    clips = zip(index["path"], index["start"], index["stop"], strict=True)
-    for row, (path, start, stop) in enumerate(clips):
+    """Return each file's path and its clips that are not done, (row, (start, stop))."""
+    files = defaultdict(list)
+    for row, (path, *frames) in enumerate(places_of(index)):
         if row not in done:
-            stop = None if pd.isna(stop) else int(stop)
-            files.setdefault(path, []).append((row, int(start), stop))
+            files[path].append((row, frames))
     return list(files.items())
 
 

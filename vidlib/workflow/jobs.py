@@ -9,6 +9,7 @@ lists the files and folders of the repository that it reads.
 """
 
 import ast
+import functools
 import json
 import re
 import shlex
@@ -181,12 +182,11 @@ def book_jobs(runs: Runs, build: Path) -> dict[str, Job]:
     stands_in = runs.profile_name in TINY or not has_kinetics_weights()
     jobs: dict[str, Job] = {}
     pages: dict[str, Job] = {}
-    code, studies = runs.code, {runs.dataset: runs}
+    code, beside = runs.code, functools.cache(runs.beside)
     for name, (dataset, page) in pages_of(runs.dataset, code.root).items():
+        one = runs if dataset in (None, runs.dataset) else beside(dataset)
         given: dict[str, object] = {}
-        one = runs
         if dataset:
-            one = studies.setdefault(dataset, runs if dataset in studies else runs.beside(dataset))
             given = {"dataset": dataset, "profile": runs.profile_name, **one.overrides}
         if name.startswith("08_") and stands_in:
             given["model"] = "i3d"

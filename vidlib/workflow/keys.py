@@ -16,7 +16,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,7 +48,9 @@ class Code:
         while todo:
             module = todo.pop()
             seen.add(module)
-            own, imported = self._module(module)
+            if module not in self._read:
+                self._read[module] = self._module(module)
+            own, imported = self._read[module]
             hashes |= own
             todo |= imported - seen
         return dict(sorted(hashes.items()))
@@ -72,17 +74,14 @@ class Code:
 
     def _module(self, module: str) -> tuple[dict[str, str], set[str]]:
         """Return the hashes of a module and of the files beside it, and the modules it imports."""
-        if module not in self._read:
-            path = self._file(module)
-            if path is None:  # a whole package stands for all that it exports
-                self._read[module] = {}, set(self._exported(module).values())
-            else:
-                tree = _meaning(path)
-                hashes = {module: sha256(ast.dump(tree))}
-                for file in _named_files(tree, path.parent):
-                    hashes[str(file.relative_to(self.root))] = _file_hash(file)
-                self._read[module] = hashes, self._imports(tree)
-        return self._read[module]
+        path = self._file(module)
+        if path is None:  # a whole package stands for all that it exports
+            return {}, set(self._exported(module).values())
+        tree = _meaning(path)
+        hashes = {module: sha256(ast.dump(tree))}
+        for file in _named_files(tree, path.parent):
+            hashes[str(file.relative_to(self.root))] = _file_hash(file)
+        return hashes, self._imports(tree)
 
     def _exported(self, package: str) -> dict[str, str]:
         """Return by name the module that each re-export of a package comes from."""
@@ -141,6 +140,17 @@ def key_of(ingredients: dict) -> str:
     True
     """
     return sha256(json.dumps(ingredients, sort_keys=True))
+
+
+def differing(recorded: dict, now: dict, aside: Collection[str]) -> list[str]:
+    """Return the names whose values differ between a record and now, apart from those set aside.
+
+    >>> differing({"size": [8, 8], "seed": 0, "lr": 1}, {"size": (8, 8), "seed": 1}, ["seed"])
+    ['lr']
+    """
+    now = json.loads(json.dumps(now))  # as a record holds them: lists for tuples
+    names = sorted((recorded.keys() | now.keys()) - set(aside))
+    return [name for name in names if recorded.get(name) != now.get(name)]
 
 
 @functools.cache

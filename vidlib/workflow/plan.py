@@ -8,6 +8,7 @@ that never ran has no figures, and the sums say how many such jobs there are.
 import json
 
 from vidlib.workflow.jobs import Job
+from vidlib.workflow.keys import differing
 from vidlib.workflow.machine import machine
 
 SEEDS = ("data_seed", "train_seed")
@@ -27,21 +28,13 @@ def cost_of(job: Job, cores: int) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("machine") != machine():
             continue
-        apart = _apart(record, job.parameters, threads) if job.parameters is not None else []
+        apart = []
+        if job.parameters is not None:
+            apart = differing(record["parameters"], job.parameters, SEEDS)
+            apart += ["threads"] * (record["threads"] != threads)
         record["note"] = f"measured at other {', '.join(apart)}" if apart else ""
         found.append((-len(apart), record["finished"], record))
     return max(found, key=lambda one: one[:2])[2] if found else None
-
-
-def _apart(record: dict, parameters: dict, threads: int) -> list[str]:
-    """Return the settings, seeds aside, in which a run of a stage differs from a planned one."""
-    other = json.loads(json.dumps(parameters))  # as a record holds them: lists for tuples
-    one = record["parameters"]
-    names = sorted((one.keys() | other.keys()) - set(SEEDS))
-    apart = [name for name in names if one.get(name) != other.get(name)]
-    if record["threads"] != threads:
-        apart.append("threads")
-    return apart
 
 
 def plan(jobs: dict[str, Job], cores: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from vidlib.files import publish, write_table, write_text
-from vidlib.workflow.keys import ROOT
+from vidlib.workflow.keys import ROOT, differing
 from vidlib.workflow.runs import Runs
 
 RESULTS = ROOT / "results"
@@ -100,10 +100,8 @@ def changed_since(record: dict, runs: Runs) -> dict[str, list[str]]:
     """
     changed: dict[str, list[str]] = {}
     for stage, told in record["stages"].items():
-        now = json.loads(json.dumps(runs.ingredients(stage)))  # lists for tuples, as in the record
+        now = runs.ingredients(stage)
         for cause, kind in CAUSES.items():
-            before, after = told[cause], now[cause]
-            for name in sorted((before.keys() | after.keys()) - {"train_seed"}):
-                if before.get(name) != after.get(name):
-                    changed.setdefault(f"{kind}{name}", []).append(stage)
+            for name in differing(told[cause], now[cause], ["train_seed"]):
+                changed.setdefault(f"{kind}{name}", []).append(stage)
     return changed
