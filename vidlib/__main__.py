@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[:1] == ["explain"] and arguments[1:2] not in [[name] for name in VARIANTS]:
         return function_of("vidlib.report:main")(arguments[1:])  # `explain i3d` is a stage
     options = _parser().parse_intermixed_args(arguments)
-    name, seeds = "-".join(options.stage), options.seeds
+    name, seeds, overrides = "-".join(options.stage), options.seeds, dict(options.settings)
     try:
-        runs = Runs(options.dataset, options.profile, dict(options.settings))
+        runs = Runs(options.dataset, options.profile, overrides)
         if name == "status":
             for stage in runs.stages:
                 print(f"{'current' if runs.is_current(stage) else '-':8} {runs.path(stage)}")
@@ -71,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(folder)
         else:
             warnings.simplefilter("always", DataWarning)  # even where others are silenced
-            study = Study(runs.dataset, runs.profile_name, runs.overrides, runs.runs, runs.data)
-            made = study.ensure(name)
+            made = Study(options.dataset, options.profile, overrides).ensure(name)
             if rank() == 0:
                 print(made)
     except (ValueError, OSError, RuntimeError) as error:

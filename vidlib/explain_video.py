@@ -10,17 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidlib import check
+from vidlib import check, show
 from vidlib.explain import PERTURBATIONS, REORDERINGS, find_masks, grad_cam, perturb, score_clips
-from vidlib.show import (
-    Answers,
-    Chart,
-    Figure,
-    explanation_row,
-    landscape_chart,
-    player,
-    scrubber_figure,
-)
 from vidlib.video_network import VideoNetwork, class_number, read_frames, window_scores
 
 SIDES = (112, 224)  # pixels of the longer side of a figure's pictures, at least and at most
@@ -81,36 +72,38 @@ class VideoExplanation:
             )
         return said
 
-    def player(self) -> Figure:
+    def player(self) -> show.Figure:
         """Return the frames as the network sees them, the map, and the frames under the mask."""
         told = self.numbers
-        names = {"OS": "score", "masked": "score_masked", "all": "score_all_perturbed"}
-        row = explanation_row(
+        scores = {"OS": told["score"], "masked": told["score_masked"]}
+        row = show.explanation_row(
             self.model,
             self.frames,
             np.array(told["mask"]),
             saliency=self.saliency,
             perturbation=PERTURBATIONS[self.perturbation],
             perturbed=f"perturbed: {self.perturbation}",
-            scores={short: told[name] for short, name in names.items()},
+            scores={**scores, "all": told["score_all_perturbed"]},
             side=int(np.clip(max(self.frames.shape[1:3]), *SIDES)),
         )
         caption = (
             f"What {self.model} sees, and why it says: {told['class']}. The score of that is OS on "
             "the clip itself, then with the mask, then with all frames perturbed."
         )
-        return player([row], caption=caption)
+        return show.player([row], caption=caption)
 
-    def windows(self) -> Figure | Chart:
+    def windows(self) -> show.Figure | show.Chart:
         """Return the score of each window that was tried; to drag, if frames are not mixed."""
         told, name = self.numbers, self.perturbation
         mask, masked = np.array(told["mask"]), {name: told["score_masked"]}
         tried = np.array(told["landscape"], float)
         if name not in REORDERINGS:
-            return landscape_chart(tried, told["class"], mask, doing=name)
-        answers = Answers(self.model, told["class"], told["score"], {name: tried}, mask, masked)
+            return show.landscape_chart(tried, told["class"], mask, doing=name)
+        answers = show.Answers(
+            self.model, told["class"], told["score"], {name: tried}, mask, masked
+        )
         caption = "Drag the mask: the score that each window leaves, where the search tried it."
-        return scrubber_figure(self.frames, [answers], caption=caption)
+        return show.scrubber_figure(self.frames, [answers], caption=caption)
 
 
 def explain_video(

@@ -25,7 +25,6 @@ from vidlib.study import open_study
 from vidlib.video_network import VideoNetwork, check_video, class_number, load_video_network
 from vidlib.workflow.keys import versions
 
-PAGE = "report.html"  # the template, among the scripts
 SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
@@ -101,12 +100,8 @@ def write_report(
     parts = out.with_suffix(".parts")
     parts.mkdir(parents=True, exist_ok=True)
     shown, facts, errors = [], [], []
-    made: dict[str, Any] = {
-        "model": model,
-        "frames": network.frames,
-        "options": options,
-        "versions": versions(),
-    }
+    made: dict[str, Any] = {"model": model, "frames": network.frames, "options": options}
+    made["versions"] = versions()
     for number, path in enumerate(paths, 1):
         print(f"{number}/{len(paths)} {path}: ", end="", flush=True)
         state = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
@@ -124,7 +119,7 @@ def write_report(
             print(error, flush=True)
         facts.append({"video": str(path), **numbers})
         shown.append(facts[-1] | section)
-    page = jinja2.Environment(autoescape=True).from_string((WEB / PAGE).read_text("utf-8"))
+    page = jinja2.Environment(autoescape=True).from_string((WEB / "report.html").read_text("utf-8"))
     write_text(out, page.render(model=model, videos=shown, made=made))
     write_text(out.with_suffix(".json"), json.dumps({**made, "videos": facts}, indent=1))
     if not errors:
