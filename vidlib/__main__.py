@@ -8,7 +8,6 @@ import ast
 import os
 import sys
 import warnings
-from typing import Any
 
 from vidlib.data.index import DataWarning
 from vidlib.distributed import rank
@@ -41,9 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     add("stage", nargs="+", help=stages)
     add("--dataset", default="something-mini", help="default: %(default)s")
     add("--profile", default="quick", help="default: %(default)s")
-    override: dict[str, Any] = {"dest": "settings", "action": "append", "default": []}
-    override["help"] = "override a field of the profile; may be given several times"
-    add("--set", metavar="FIELD=VALUE", type=_setting, **override)
+    more = "override a field of the profile; may be given several times"
+    add("--set", dest="settings", action="append", type=_setting, metavar="FIELD=VALUE", help=more)
     add("--seeds", type=int, default=0, help="how many training seeds, from 0")
     add("--key", default="", help="collect: what these results are current by")
     return parser
@@ -52,11 +50,12 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["explain"] and arguments[1:2] not in [[name] for name in VARIANTS]:
-        return function_of("vidlib.report:main")(arguments[1:])  # `explain i3d` is a stage
-    options = _parser().parse_intermixed_args(arguments)
-    name, seeds, overrides = "-".join(options.stage), options.seeds, dict(options.settings)
     try:
+        if arguments[:1] == ["explain"] and arguments[1:2] not in [[name] for name in VARIANTS]:
+            return function_of("vidlib.report:main")(arguments[1:])  # `explain i3d` is a stage
+        options = _parser().parse_intermixed_args(arguments)
+        name, seeds = "-".join(options.stage), options.seeds
+        overrides = dict(options.settings or ())
         runs = Runs(options.dataset, options.profile, overrides)
         if name == "status":
             for stage in runs.stages:

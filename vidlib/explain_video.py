@@ -95,13 +95,11 @@ class VideoExplanation:
     def windows(self) -> show.Figure | show.Chart:
         """Return the score of each window that was tried; to drag, if frames are not mixed."""
         told, name = self.numbers, self.perturbation
-        mask, masked = np.array(told["mask"]), {name: told["score_masked"]}
-        tried = np.array(told["landscape"], float)
+        mask, score = np.array(told["mask"]), told["score"]
+        tried, masked = {name: np.array(told["landscape"], float)}, {name: told["score_masked"]}
         if name not in REORDERINGS:
-            return show.landscape_chart(tried, told["class"], mask, doing=name)
-        answers = show.Answers(
-            self.model, told["class"], told["score"], {name: tried}, mask, masked
-        )
+            return show.landscape_chart(tried[name], told["class"], mask, doing=name)
+        answers = show.Answers(self.model, told["class"], score, tried, mask, masked)
         caption = "Drag the mask: the score that each window leaves, where the search tried it."
         return show.scrubber_figure(self.frames, [answers], caption=caption)
 

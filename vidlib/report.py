@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -148,22 +147,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Explain the videos that the arguments name; return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Explain the videos that the arguments name; return the exit status.
+
+    Raises ValueError, OSError or RuntimeError for what is wrong with all of them.
+    """
     given = _parser().parse_args(arguments)
     options = {"perturbation": given.perturbation, "start": given.start, "stop": given.stop}
-    try:
-        if len(files := videos_in(given.videos)) == 1:  # before a network is loaded
-            check_video(files[0], given.start, given.stop)
-        study = open_study(given.dataset, given.profile)
-        network = load_video_network(given.model, study, frames=given.frames)
-        target = given.target
-        if target is not None and target not in network.classes and target.isdecimal():
-            target = int(target)
-        options["target"] = class_number(network, target)
-        errors = write_report(files, network, given.out, model=given.model, **options)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"vidlib: {error}", file=sys.stderr)
-        return 2
+    if len(files := videos_in(given.videos)) == 1:  # before a network is loaded
+        check_video(files[0], given.start, given.stop)
+    study = open_study(given.dataset, given.profile)
+    network = load_video_network(given.model, study, frames=given.frames)
+    target = given.target
+    if target is not None and target not in network.classes and target.isdecimal():
+        target = int(target)
+    options["target"] = class_number(network, target)
+    errors = write_report(files, network, given.out, model=given.model, **options)
     print(given.out)
     return 1 if errors else 0

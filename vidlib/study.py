@@ -115,13 +115,10 @@ class Study(Runs):
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
             begin = time.time()
             self._run(stage, inputs, partial)
-            if (
-                "files" in inputs
-                and not self.rendered
-                and folder_state(self.files()) != self.key("files")
-            ):
-                files = f"files in {self.files()} changed while {stage} was made"
-                raise RuntimeError(f"{files}: restart the kernel")
+            original = None if self.rendered else inputs.get("files")
+            if original and folder_state(original) != self.key("files"):
+                what = f"files in {original} changed while {stage} was made"
+                raise RuntimeError(f"{what}: restart the kernel")
             self._write_provenance(stage, partial, time.time() - begin)
             publish(partial, path)
         broadcast("made")
@@ -140,9 +137,8 @@ class Study(Runs):
 
     def _refuse_undeclared(self, stage: str) -> None:
         """Raise RuntimeError where a page reads a stage that its header does not list."""
-        declared = os.environ.get("VIDLIB_PAGE_STAGES")  # set by book/execute.py
         name = f"{self.dataset}/{stage}"
-        if declared is not None and name not in declared.split():
+        if name not in os.environ.get("VIDLIB_PAGE_STAGES", name).split():  # by book/execute.py
             raise RuntimeError(f"this page reads {name}: add it to the `stages` in its header")
 
     def _run(self, stage: str, inputs: dict[str, Path], folder: Path) -> None:

@@ -7,7 +7,6 @@ from functools import partial
 
 import anywidget
 import ipywidgets as widgets
-import numpy as np
 import torch
 import traitlets
 
@@ -54,9 +53,10 @@ class Scrubber(widgets.VBox):
         self.learned = {title: arrays["mask"] for title, arrays in explained.items()}
         self.work: threading.Thread | None = None
         length = self.clips.frames.shape[1]
-        self.windows = np.stack(np.triu_indices(length), axis=1)
+        first, last = torch.triu_indices(length, length)
+        self.windows = torch.stack([first, last], dim=1).numpy()
         self.weights = {"l1": study.profile.mask_l1, "tv": study.profile.mask_tv}
-        masks = window_masks(*torch.from_numpy(self.windows).T, length).float()
+        masks = window_masks(first, last, length).float()
         self.penalties = penalty(masks, **self.weights)
         options = [(f"{i}: {short(n)}", i) for i, n in enumerate(self.clips.index["label_name"])]
         self.clip = widgets.Dropdown(options=options, description="clip")
@@ -87,23 +87,15 @@ class Scrubber(widgets.VBox):
 
     def _follow(self, _change=None) -> None:
         """Start with another class."""
-        frames = enlarged(self.clips.frames[self.clip.value])
-        network = {
-            "title": self.network.value,
-            "guess": self.target.label,
-            "score": float(self._before[self.target.value]),
-            "learned": {"mask": self.learned[self.network.value][self.clip.value].tolist()},
-        }
+        title, clip = self.network.value, self.clip.value
+        name, frames = self.clips.index["label_name"].iloc[clip], enlarged(self.clips.frames[clip])
+        score = float(self._before[self.target.value])
+        learned = {"mask": self.learned[title][clip].tolist()}
+        told = {"title": title, "guess": self.target.label, "score": score, "learned": learned}
+        figure = {"caption": name, "frames": len(frames), "fps": FPS, "networks": [told]}
+        figure |= {"perturbations": list(PERTURBATIONS), "windows": self.windows.tolist()}
         with self.view.hold_sync():
-            self.view.figure = {
-                "caption": self.clips.index["label_name"].iloc[self.clip.value],
-                "frames": len(frames),
-                "fps": FPS,
-                **sprite_sheet(frames),
-                "perturbations": list(PERTURBATIONS),
-                "windows": self.windows.tolist(),
-                "networks": [network],
-            }
+            self.view.figure = figure | sprite_sheet(frames)
             self._perturbed()
 
     def _perturbed(self, _change=None) -> None:

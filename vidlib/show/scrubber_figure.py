@@ -70,7 +70,8 @@ def scrubber_figure(
     _check(answers, length, caption)
     tables = [table for one in answers for table in one.landscapes.values()]
     windows = np.argwhere(~np.isnan(tables).all(0))
-    masks = window_masks(*torch.from_numpy(windows).T, length).float()
+    first, last = torch.from_numpy(windows).T
+    masks = window_masks(first, last, length).float()
     penalties, names = penalty(masks, l1, tv), list(answers[0].landscapes)
     networks = []
     for one in answers:
@@ -78,17 +79,10 @@ def scrubber_figure(
         scores = {name: one.landscapes[name][tuple(windows.T)] for name in names}
         told["tables"] = {name: score_table(scores[name], penalties) for name in names}
         networks.append({**told, "learned": _learned(one)})
-    figure = {
-        "caption": caption,
-        "frames": length,
-        "fps": FPS,
-        "autoplay": autoplay,
-        **sprites.sprite_sheet(frames),
-        "perturbations": names,
-        "windows": windows.tolist(),
-        "orders": {name: _orders(name, masks) for name in names},
-        "networks": networks,
-    }
+    figure = {"caption": caption, "frames": length, "fps": FPS, "autoplay": autoplay}
+    figure |= sprites.sprite_sheet(frames)
+    figure |= {"perturbations": names, "windows": windows.tolist(), "networks": networks}
+    figure["orders"] = {name: _orders(name, masks) for name in names}
     text = _in_words(figure)
     return sprites.Figure("temporal-mask-scrubber", figure, text, [scrubber_module()])
 
@@ -132,14 +126,9 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> sprites.Fi
         mask = study.arrays(f"explain-{network}", "arrays")["mask"][position]
         under = {"freeze": told["FS"], "reverse": told["RS"]}
         answers.append(Answers(title, guess, told["OS"], mine, mask, under))
-    return scrubber_figure(
-        enlarged(clips.frames[position]),
-        answers,
-        caption=caption_of(study, clips, position),
-        l1=study.profile.mask_l1,
-        tv=study.profile.mask_tv,
-        autoplay=autoplay,
-    )
+    frames, caption = enlarged(clips.frames[position]), caption_of(study, clips, position)
+    weights = {"l1": study.profile.mask_l1, "tv": study.profile.mask_tv}
+    return scrubber_figure(frames, answers, caption=caption, autoplay=autoplay, **weights)
 
 
 def scrubber_module() -> str:
@@ -171,14 +160,11 @@ def _learned(one: Answers) -> dict | None:
     if one.mask is None:
         return None
     mask = torch.as_tensor(np.asarray(one.mask, np.float32))
-    answers = {
-        name: {
-            "score": round(float(score), DIGITS),
-            "weights": _bytes(255 * PERTURBATIONS[name](mask[None])),
-        }
-        for name, score in one.mask_scores.items()
-        if name in one.landscapes
-    }
+    answers = {}
+    for name, score in one.mask_scores.items():
+        if name in one.landscapes:
+            weights = _bytes(255 * PERTURBATIONS[name](mask[None]))
+            answers[name] = {"score": round(float(score), DIGITS), "weights": weights}
     return {"mask": [round(m, DIGITS) for m in mask.tolist()], "answers": answers}
 
 

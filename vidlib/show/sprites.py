@@ -48,9 +48,8 @@ def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> dict:
     cells = np.zeros((down * across, pitch[1], pitch[0], 3), np.uint8)
     cells[:count] = np.pad(tiles, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
     lines = cells.reshape(down, across, *cells.shape[1:]).swapaxes(1, 2)
-    sheet = address(lines.reshape(down * pitch[1], across * pitch[0], 3))
     layout = {"width": width, "height": height, "across": across, "pitch": pitch, "margin": margin}
-    return {"sheet": sheet, **layout}
+    return {"sheet": address(lines.reshape(down * pitch[1], across * pitch[0], 3)), **layout}
 
 
 def element(tag: str, data: object, text: str, *modules: str) -> str:
