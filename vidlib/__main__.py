@@ -1,6 +1,10 @@
 """Run stages of the study from the command line: python -m vidlib train-i3d --profile smoke.
 
 Explain videos of your own: python -m vidlib explain my.mp4 (see explain --help).
+
+status: which results are there. plan: what is to be made, with hours, memory and disk as
+measured here; with --seeds, of the run over so many training seeds. collect: write the tables of
+that run into results/.
 """
 
 import argparse
@@ -20,10 +24,6 @@ from vidlib.workflow.plan import plan
 from vidlib.workflow.results import RESULTS, collect
 from vidlib.workflow.runs import Runs
 
-WORDS = """status: which results are there. plan: what is to be made, with hours, memory and disk as
-measured here; with --seeds, of the run over so many training seeds. collect: write the tables of
-that run into results/."""
-
 
 def _setting(text: str) -> tuple[str, object]:
     name, _, value = text.partition("=")
@@ -34,7 +34,8 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__, epilog=WORDS)
+    about, words = __doc__.rsplit("\n\n", 1)
+    parser = argparse.ArgumentParser(prog="python -m vidlib", description=about, epilog=words)
     add = parser.add_argument
     stages = "a stage, train-i3d or train i3d (status lists them), or status, plan, collect"
     add("stage", nargs="+", help=stages)

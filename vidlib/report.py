@@ -3,6 +3,18 @@
 The page needs nothing else: players, maps, masks, scores, what can be checked without truth, and
 how it was made. The same numbers lie beside it as JSON. A run that was stopped resumes with the
 next video.
+
+the networks:
+  kinetics                 I3D with DeepMind's weights for the 400 classes of Kinetics
+  torchvision:r3d_18       or any other of torchvision's video networks, with its weights
+  my_network:load          a function, importable or in a file (folder/my_network.py:load), that
+                           returns a vidlib.video_network.VideoNetwork
+  i3d, clstm, ...          a network of the study, trained first if need be
+
+examples:
+  python -m vidlib explain my.mp4
+  python -m vidlib explain my.mp4 --start 250 --stop 310 --model torchvision:mvit_v2_s
+  python -m vidlib explain holiday/ --target "ice skating" --perturbation reverse --out skating.html
 """
 
 import argparse
@@ -28,19 +40,6 @@ SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
-
-EPILOG = """the networks:
-  kinetics                 I3D with DeepMind's weights for the 400 classes of Kinetics
-  torchvision:r3d_18       or any other of torchvision's video networks, with its weights
-  my_network:load          a function, importable or in a file (folder/my_network.py:load), that
-                           returns a vidlib.video_network.VideoNetwork
-  i3d, clstm, ...          a network of the study, trained first if need be
-
-examples:
-  python -m vidlib explain my.mp4
-  python -m vidlib explain my.mp4 --start 250 --stop 310 --model torchvision:mvit_v2_s
-  python -m vidlib explain holiday/ --target "ice skating" --perturbation reverse --out skating.html
-"""
 
 
 def videos_in(paths: Sequence[str | Path]) -> list[Path]:
@@ -127,10 +126,11 @@ def write_report(
 
 
 def _parser() -> argparse.ArgumentParser:
+    about, networks, more = __doc__.partition("the networks:\n")
     parser = argparse.ArgumentParser(
         prog="python -m vidlib explain",
-        description=__doc__,
-        epilog=EPILOG,
+        description=about,
+        epilog=networks + more,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
