@@ -153,7 +153,7 @@ def test_values_sum_to_what_freezing_all_takes_and_idle_frames_get_none():
     idle = scores[: 2**5].repeat(2)  # the first frame changes nothing
     assert shapley_values(idle)[0] == 0
     assert not shapley_interactions(idle)[0].any()
-    assert shapley_values(scores).sum() > shapley_values(idle)[0]
+    assert shapley_values(scores)[0] != 0
 
 
 def test_frames_that_only_together_decide():

@@ -29,18 +29,23 @@ NETWORKS = {
 }
 
 
+def clips(count=2, frames=6):
+    generator = torch.Generator().manual_seed(1)
+    return 2 * torch.rand(count, 3, frames, 24, 20, generator=generator, dtype=torch.double) - 1
+
+
 def made(name, seed=0):
-    """Return a network whose BatchNorm has seen something, in eval mode."""
+    """Return a network whose BatchNorm has seen clips, so that its answer depends on a clip."""
     torch.manual_seed(seed)
     network = NETWORKS[name]()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            module.momentum = 1.0
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias, std=0.3)
     with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
-                for values in (module.weight, module.running_var):
-                    values.uniform_(0.5, 2)
-                for values in (module.bias, module.running_mean):
-                    values.normal_(std=0.3)
-    return network.eval()
+        network.train()(clips(8).float())
+    return network.eval().double()  # so that no rounding hides an error
 
 
 @pytest.fixture(params=NETWORKS)
@@ -48,13 +53,10 @@ def network(request):
     return made(request.param)
 
 
-def clips(count=2, frames=6):
-    return 2 * torch.rand(count, 3, frames, 24, 20, generator=torch.Generator().manual_seed(1)) - 1
-
-
 def test_frames_mixed_after_the_first_layer_are_frames_mixed_before_it(network):
     x = clips()
-    masks = torch.rand(2, 6, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    generator = torch.Generator().manual_seed(2)
+    masks = torch.rand(2, 6, generator=generator, dtype=torch.double).requires_grad_()
     found = {}
     for way in ("plain", "shared"):
         matrices = freeze(masks)
@@ -64,7 +66,7 @@ def test_frames_mixed_after_the_first_layer_are_frames_mixed_before_it(network):
             logits = network.of_mixed(network.frame_responses(x), matrices)
         found[way] = logits, torch.autograd.grad(logits.square().sum(), masks)[0]
     for plain, shared in zip(*found.values(), strict=True):
-        torch.testing.assert_close(shared, plain, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(shared, plain, atol=1e-10, rtol=1e-8)
     assert found["plain"][1].abs().max() > 1e-4
 
 
@@ -77,7 +79,7 @@ def test_orders_of_a_clip_get_what_each_gets_alone(network, most):
     with torch.no_grad():
         plain = torch.cat([network(x[:, :, order]) for order in orders])
         found = network.of_orders(network.frame_responses(x), orders, most)
-    torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found, plain, atol=1e-10, rtol=1e-8)
     assert plain.std(0).max() > 1e-3
 
 
@@ -99,7 +101,7 @@ def test_masks_and_windows_are_those_of_plain_passes(name, monkeypatch):
             one, other = getattr(ours, what), getattr(plain, what)
             assert (one is None) == (other is None)
             if one is not None:
-                torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3, equal_nan=True)
+                torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-7, equal_nan=True)
 
 
 def windows(frames):
@@ -169,13 +171,14 @@ def test_plain_passes_where_a_network_offers_nothing_else_or_something_is_in_the
         "foreign": lambda: small_net(x),
         "bidirectional": lambda: CLSTM(**SMALL, layers=1, bidirectional=True),
         "forward": lambda: Louder(**NARROW),
-        "hook": lambda: I3D(**NARROW),
+        "hook": lambda: made("i3d"),
     }[why]()
+    network = network.double()
     if why == "hook":
         network.Conv3d_1a_7x7.register_forward_hook(lambda _m, _i, output: output + 1)
     objective = Objective(network, x)
     assert not objective.shares
-    masks = torch.rand(2, 6)
+    masks = torch.rand(2, 6, dtype=torch.double)
     with torch.no_grad():
         plain = network.eval()(perturb(x, freeze(masks))).softmax(1)
     expected = plain.gather(1, objective.targets[:, None])[:, 0]
@@ -196,7 +199,7 @@ def test_what_is_kept_of_frames_counts_in_the_micro_batch(monkeypatch):
 
 
 def test_networks_in_double_precision_and_clips_in_another_type():
-    network, x = made("clstm").double(), clips().half()
+    network, x = made("clstm"), clips().half()
     objective = Objective(network, x)
     assert objective.shares
     assert objective.under_masks(torch.rand(2, 6)).isfinite().all()

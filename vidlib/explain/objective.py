@@ -106,7 +106,7 @@ class Objective:
         found = self.original.new_empty(len(rows), self.classes)
         several = self.shares and bool((matrices.amax(-1) == 1).all())
         clips, counts = rows.unique(return_counts=True)
-        alone = rows.isin(clips[counts < MANY]) if several else torch.ones_like(rows) > 0
+        alone = torch.isin(rows, clips[counts < MANY] if several else clips)
         with held_fixed(self.model) as asked:
             for row in rows[~alone].unique():
                 mine = (rows == row).nonzero()[:, 0]
@@ -116,7 +116,8 @@ class Objective:
                 )
                 self.bar.update(len(mine))
                 found[mine] = logits.to(found)
-            for part in alone.nonzero()[:, 0].split(self.micro_batch):
+            others = alone.nonzero()[:, 0]
+            for part in others.split(self.micro_batch) if len(others) else ():
                 shown, mixed = self.shown(asked, rows[part]), matrices[part].to(asked.device)
                 found[part] = self.logits_of(asked, shown, mixed).to(found)
         return found

@@ -126,7 +126,8 @@ def fitting_batch(model: nn.Module, clips: Tensor) -> int:
     bytes_of_one = sum(size for at, size in kept.items() if at not in weights)
     if getattr(model, "shares_work", False) is True:
         with held_fixed(model) as asked:
-            bytes_of_one += asked.model.frame_responses(clips[:1].to(asked.device)).nbytes
+            clip = clips[:1].to(asked.device, asked.types[0])
+            bytes_of_one += asked.model.frame_responses(clip).nbytes
     room = ROOM
     if asked.device.type == "cuda":
         room = torch.cuda.get_device_properties(asked.device).total_memory // 2
