@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidlib import check, show
+from vidlib import check
 from vidlib.explain import PERTURBATIONS, REORDERINGS, find_masks, grad_cam, perturb, score_clips
+from vidlib.show import Answers, Chart, Figure, explanation_row, landscape_chart, player
+from vidlib.show.scrubber_figure import scrubber_figure
 from vidlib.video_network import VideoNetwork, class_number, read_frames, window_scores
 
 SIDES = (112, 224)  # pixels of the longer side of a figure's pictures, at least and at most
@@ -72,11 +74,11 @@ class VideoExplanation:
             )
         return said
 
-    def player(self) -> show.Figure:
+    def player(self) -> Figure:
         """Return the frames as the network sees them, the map, and the frames under the mask."""
         told = self.numbers
         scores = {"OS": told["score"], "masked": told["score_masked"]}
-        row = show.explanation_row(
+        row = explanation_row(
             self.model,
             self.frames,
             np.array(told["mask"]),
@@ -90,18 +92,18 @@ class VideoExplanation:
             f"What {self.model} sees, and why it says: {told['class']}. The score of that is OS on "
             "the clip itself, then with the mask, then with all frames perturbed."
         )
-        return show.player([row], caption=caption)
+        return player([row], caption=caption)
 
-    def windows(self) -> show.Figure | show.Chart:
+    def windows(self) -> Figure | Chart:
         """Return the score of each window that was tried; to drag, if frames are not mixed."""
         told, name = self.numbers, self.perturbation
         mask, score = np.array(told["mask"]), told["score"]
         tried, masked = {name: np.array(told["landscape"], float)}, {name: told["score_masked"]}
         if name not in REORDERINGS:
-            return show.landscape_chart(tried[name], told["class"], mask, doing=name)
-        answers = show.Answers(self.model, told["class"], score, tried, mask, masked)
+            return landscape_chart(tried[name], told["class"], mask, doing=name)
+        answers = Answers(self.model, told["class"], score, tried, mask, masked)
         caption = "Drag the mask: the score that each window leaves, where the search tried it."
-        return show.scrubber_figure(self.frames, [answers], caption=caption)
+        return scrubber_figure(self.frames, [answers], caption=caption)
 
 
 def explain_video(

@@ -20,13 +20,11 @@ def table_1(summary: pd.DataFrame) -> pd.DataFrame:
     >>> table_1(pd.DataFrame([[0.5, 0.4, 0.6] * len(MEASURES)], columns=columns)).loc[0, "top-1"]
     '0.50 (0.40 to 0.60)'
     """
-    words = {
-        MEASURE_TITLES[m]: [
-            estimate(*row, form=".2f") for row in summary[[m, f"{m}_low", f"{m}_high"]].to_numpy()
-        ]
-        for m in MEASURES
-        if summary[m].notna().any()
-    }
+    words = {}
+    for m in MEASURES:
+        if summary[m].notna().any():
+            rows = summary[[m, f"{m}_low", f"{m}_high"]].to_numpy()
+            words[MEASURE_TITLES[m]] = [estimate(*row, form=".2f") for row in rows]
     return pd.DataFrame(words, index=summary.index)
 
 
