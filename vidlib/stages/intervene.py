@@ -47,9 +47,8 @@ def intervention_table(network: torch.nn.Module, root: Path, clips: Clips) -> pd
         right = int((np.array(clips.classes)[guesses] == labels).sum())
         ends = exact_interval(right, len(ids))
         answer = "the new class" if what == "moved" else "its class"
-        rows.append(
-            (what, answer, len(ids), right, right / len(ids), *ends, 1 / len(clips.classes))
-        )
+        chance = 1 / len(clips.classes)
+        rows.append((what, answer, len(ids), right, right / len(ids), *ends, chance))
     columns = ["intervention", "answer", "clips", "right", "share", "low", "high", "chance"]
     return pd.DataFrame(rows, columns=columns)
 
