@@ -16,7 +16,7 @@ from vidlib.explain import PERTURBATIONS, REORDERINGS, learn_masks, perturb, sco
 from vidlib.explain.masks import search_masks
 from vidlib.show import Answers, mask_scrubber, most_harmed, scrubber_figure
 from vidlib.show.scrubber import Scrubber
-from vidlib.show.scrubber_figure import scrubber_module, windows_as_masks
+from vidlib.show.scrubber_figure import scrubber_module
 
 FRAMES = 8
 SIZE = 32
@@ -136,11 +136,6 @@ def answers(network="I3D", guess="up", landscapes=None, **more):
 
 
 # What the tables hold -----------------------------------------------------------------------------
-
-
-def test_windows_become_masks():
-    masks = windows_as_masks([[1, 3], [0, 0]], 5)
-    assert masks.tolist() == [[0, 1, 1, 1, 0], [1, 0, 0, 0, 0]]
 
 
 def test_the_tables_hold_every_score_and_order(study, figure):

@@ -1,6 +1,10 @@
 """Run stages of the study from the command line: python -m vidlib train-i3d --profile smoke.
 
 Explain videos of your own: python -m vidlib explain my.mp4 (see explain --help).
+
+status: which results are there. plan: what is to be made, with hours, memory and disk as
+measured here; with --seeds, of the run over so many training seeds. collect: write the tables of
+that run into results/.
 """
 
 import argparse
@@ -8,7 +12,6 @@ import ast
 import os
 import sys
 import warnings
-from typing import Any
 
 from vidlib.data.index import DataWarning
 from vidlib.distributed import rank
@@ -21,10 +24,6 @@ from vidlib.workflow.plan import plan
 from vidlib.workflow.results import RESULTS, collect
 from vidlib.workflow.runs import Runs
 
-WORDS = """status: which results are there. plan: what is to be made, with hours, memory and disk as
-measured here; with --seeds, of the run over so many training seeds. collect: write the tables of
-that run into results/."""
-
 
 def _setting(text: str) -> tuple[str, object]:
     name, _, value = text.partition("=")
@@ -35,15 +34,15 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vidlib", description=__doc__, epilog=WORDS)
+    about, words = __doc__.rsplit("\n\n", 1)
+    parser = argparse.ArgumentParser(prog="python -m vidlib", description=about, epilog=words)
     add = parser.add_argument
     stages = "a stage, train-i3d or train i3d (status lists them), or status, plan, collect"
     add("stage", nargs="+", help=stages)
     add("--dataset", default="something-mini", help="default: %(default)s")
     add("--profile", default="quick", help="default: %(default)s")
-    override: dict[str, Any] = {"dest": "settings", "action": "append", "default": []}
-    override["help"] = "override a field of the profile; may be given several times"
-    add("--set", metavar="FIELD=VALUE", type=_setting, **override)
+    more = "override a field of the profile; may be given several times"
+    add("--set", dest="settings", action="append", type=_setting, metavar="FIELD=VALUE", help=more)
     add("--seeds", type=int, default=0, help="how many training seeds, from 0")
     add("--key", default="", help="collect: what these results are current by")
     return parser
@@ -52,12 +51,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["explain"] and arguments[1:2] not in [[name] for name in VARIANTS]:
-        return function_of("vidlib.report:main")(arguments[1:])  # `explain i3d` is a stage
-    options = _parser().parse_intermixed_args(arguments)
-    name, seeds = "-".join(options.stage), options.seeds
     try:
-        runs = Runs(options.dataset, options.profile, dict(options.settings))
+        if arguments[:1] == ["explain"] and arguments[1:2] not in [[name] for name in VARIANTS]:
+            return function_of("vidlib.report:main")(arguments[1:])  # `explain i3d` is a stage
+        options = _parser().parse_intermixed_args(arguments)
+        name, seeds = "-".join(options.stage), options.seeds
+        overrides = dict(options.settings or ())
+        runs = Runs(options.dataset, options.profile, overrides)
         if name == "status":
             for stage in runs.stages:
                 print(f"{'current' if runs.is_current(stage) else '-':8} {runs.path(stage)}")
@@ -71,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(folder)
         else:
             warnings.simplefilter("always", DataWarning)  # even where others are silenced
-            study = Study(runs.dataset, runs.profile_name, runs.overrides, runs.runs, runs.data)
-            made = study.ensure(name)
+            made = Study(options.dataset, options.profile, overrides).ensure(name)
             if rank() == 0:
                 print(made)
     except (ValueError, OSError, RuntimeError) as error:

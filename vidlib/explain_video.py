@@ -12,15 +12,8 @@ import torch
 
 from vidlib import check
 from vidlib.explain import PERTURBATIONS, REORDERINGS, find_masks, grad_cam, perturb, score_clips
-from vidlib.show import (
-    Answers,
-    Chart,
-    Figure,
-    explanation_row,
-    landscape_chart,
-    player,
-    scrubber_figure,
-)
+from vidlib.show import Answers, Chart, Figure, explanation_row, landscape_chart, player
+from vidlib.show.scrubber_figure import scrubber_figure
 from vidlib.video_network import VideoNetwork, class_number, read_frames, window_scores
 
 SIDES = (112, 224)  # pixels of the longer side of a figure's pictures, at least and at most
@@ -84,7 +77,7 @@ class VideoExplanation:
     def player(self) -> Figure:
         """Return the frames as the network sees them, the map, and the frames under the mask."""
         told = self.numbers
-        names = {"OS": "score", "masked": "score_masked", "all": "score_all_perturbed"}
+        scores = {"OS": told["score"], "masked": told["score_masked"]}
         row = explanation_row(
             self.model,
             self.frames,
@@ -92,7 +85,7 @@ class VideoExplanation:
             saliency=self.saliency,
             perturbation=PERTURBATIONS[self.perturbation],
             perturbed=f"perturbed: {self.perturbation}",
-            scores={short: told[name] for short, name in names.items()},
+            scores={**scores, "all": told["score_all_perturbed"]},
             side=int(np.clip(max(self.frames.shape[1:3]), *SIDES)),
         )
         caption = (
@@ -104,11 +97,11 @@ class VideoExplanation:
     def windows(self) -> Figure | Chart:
         """Return the score of each window that was tried; to drag, if frames are not mixed."""
         told, name = self.numbers, self.perturbation
-        mask, masked = np.array(told["mask"]), {name: told["score_masked"]}
-        tried = np.array(told["landscape"], float)
+        mask, score = np.array(told["mask"]), told["score"]
+        tried, masked = {name: np.array(told["landscape"], float)}, {name: told["score_masked"]}
         if name not in REORDERINGS:
-            return landscape_chart(tried, told["class"], mask, doing=name)
-        answers = Answers(self.model, told["class"], told["score"], {name: tried}, mask, masked)
+            return landscape_chart(tried[name], told["class"], mask, doing=name)
+        answers = Answers(self.model, told["class"], score, tried, mask, masked)
         caption = "Drag the mask: the score that each window leaves, where the search tried it."
         return scrubber_figure(self.frames, [answers], caption=caption)
 

@@ -3,13 +3,24 @@
 The page needs nothing else: players, maps, masks, scores, what can be checked without truth, and
 how it was made. The same numbers lie beside it as JSON. A run that was stopped resumes with the
 next video.
+
+the networks:
+  kinetics                 I3D with DeepMind's weights for the 400 classes of Kinetics
+  torchvision:r3d_18       or any other of torchvision's video networks, with its weights
+  my_network:load          a function, importable or in a file (folder/my_network.py:load), that
+                           returns a vidlib.video_network.VideoNetwork
+  i3d, clstm, ...          a network of the study, trained first if need be
+
+examples:
+  python -m vidlib explain my.mp4
+  python -m vidlib explain my.mp4 --start 250 --stop 310 --model torchvision:mvit_v2_s
+  python -m vidlib explain holiday/ --target "ice skating" --perturbation reverse --out skating.html
 """
 
 import argparse
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,24 +36,10 @@ from vidlib.study import open_study
 from vidlib.video_network import VideoNetwork, check_video, class_number, load_video_network
 from vidlib.workflow.keys import versions
 
-PAGE = "report.html"  # the template, among the scripts
 SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
-
-EPILOG = """the networks:
-  kinetics                 I3D with DeepMind's weights for the 400 classes of Kinetics
-  torchvision:r3d_18       or any other of torchvision's video networks, with its weights
-  my_network:load          a function, importable or in a file (folder/my_network.py:load), that
-                           returns a vidlib.video_network.VideoNetwork
-  i3d, clstm, ...          a network of the study, trained first if need be
-
-examples:
-  python -m vidlib explain my.mp4
-  python -m vidlib explain my.mp4 --start 250 --stop 310 --model torchvision:mvit_v2_s
-  python -m vidlib explain holiday/ --target "ice skating" --perturbation reverse --out skating.html
-"""
 
 
 def videos_in(paths: Sequence[str | Path]) -> list[Path]:
@@ -101,12 +98,8 @@ def write_report(
     parts = out.with_suffix(".parts")
     parts.mkdir(parents=True, exist_ok=True)
     shown, facts, errors = [], [], []
-    made: dict[str, Any] = {
-        "model": model,
-        "frames": network.frames,
-        "options": options,
-        "versions": versions(),
-    }
+    made: dict[str, Any] = {"model": model, "frames": network.frames, "options": options}
+    made["versions"] = versions()
     for number, path in enumerate(paths, 1):
         print(f"{number}/{len(paths)} {path}: ", end="", flush=True)
         state = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
@@ -124,7 +117,7 @@ def write_report(
             print(error, flush=True)
         facts.append({"video": str(path), **numbers})
         shown.append(facts[-1] | section)
-    page = jinja2.Environment(autoescape=True).from_string((WEB / PAGE).read_text("utf-8"))
+    page = jinja2.Environment(autoescape=True).from_string((WEB / "report.html").read_text("utf-8"))
     write_text(out, page.render(model=model, videos=shown, made=made))
     write_text(out.with_suffix(".json"), json.dumps({**made, "videos": facts}, indent=1))
     if not errors:
@@ -133,10 +126,11 @@ def write_report(
 
 
 def _parser() -> argparse.ArgumentParser:
+    about, networks, more = __doc__.partition("the networks:\n")
     parser = argparse.ArgumentParser(
         prog="python -m vidlib explain",
-        description=__doc__,
-        epilog=EPILOG,
+        description=about,
+        epilog=networks + more,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -153,22 +147,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Explain the videos that the arguments name; return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Explain the videos that the arguments name; return the exit status.
+
+    Raises ValueError, OSError or RuntimeError for what is wrong with all of them.
+    """
     given = _parser().parse_args(arguments)
     options = {"perturbation": given.perturbation, "start": given.start, "stop": given.stop}
-    try:
-        if len(files := videos_in(given.videos)) == 1:  # before a network is loaded
-            check_video(files[0], given.start, given.stop)
-        study = open_study(given.dataset, given.profile)
-        network = load_video_network(given.model, study, frames=given.frames)
-        target = given.target
-        if target is not None and target not in network.classes and target.isdecimal():
-            target = int(target)
-        options["target"] = class_number(network, target)
-        errors = write_report(files, network, given.out, model=given.model, **options)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"vidlib: {error}", file=sys.stderr)
-        return 2
+    if len(files := videos_in(given.videos)) == 1:  # before a network is loaded
+        check_video(files[0], given.start, given.stop)
+    study = open_study(given.dataset, given.profile)
+    network = load_video_network(given.model, study, frames=given.frames)
+    target = given.target
+    if target is not None and target not in network.classes and target.isdecimal():
+        target = int(target)
+    options["target"] = class_number(network, target)
+    errors = write_report(files, network, given.out, model=given.model, **options)
     print(given.out)
     return 1 if errors else 0

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -116,8 +115,10 @@ class Study(Runs):
             print(f"{stage}: making {self.dataset} at {self.name}", flush=True)
             begin = time.time()
             self._run(stage, inputs, partial)
-            if "files" in inputs and not self.rendered:
-                self._refuse_changed_files(stage)
+            original = None if self.rendered else inputs.get("files")
+            if original and folder_state(original) != self.key("files"):
+                what = f"files in {original} changed while {stage} was made"
+                raise RuntimeError(f"{what}: restart the kernel")
             self._write_provenance(stage, partial, time.time() - begin)
             publish(partial, path)
         broadcast("made")
@@ -127,36 +128,27 @@ class Study(Runs):
         """Train with the first process, or make parts of its work, and wait for it."""
         if broadcast(None):  # the first process says whether the result is there by now
             return
-        if self.stage(stage).shared:
-            with contextlib.suppress(Shared):
-                self._run(stage, inputs, partial)
-        elif self.stage(stage).together:
-            with tempfile.TemporaryDirectory() as folder:  # the first one's results count
-                self._run(stage, inputs, Path(folder))
+        what = self.stage(stage)
+        if what.shared or what.together:
+            with tempfile.TemporaryDirectory() as own, contextlib.suppress(Shared):
+                # Of what is trained together, the first one's results count.
+                self._run(stage, inputs, partial if what.shared else Path(own))
         broadcast(None)  # until it is there
 
     def _refuse_undeclared(self, stage: str) -> None:
         """Raise RuntimeError where a page reads a stage that its header does not list."""
-        declared = os.environ.get("VIDLIB_PAGE_STAGES")  # set by book/execute.py
         name = f"{self.dataset}/{stage}"
-        if declared is not None and name not in declared.split():
+        if name not in os.environ.get("VIDLIB_PAGE_STAGES", name).split():  # by book/execute.py
             raise RuntimeError(f"this page reads {name}: add it to the `stages` in its header")
 
     def _run(self, stage: str, inputs: dict[str, Path], folder: Path) -> None:
-        what, values = self.stage(stage), asdict(self.profile)
-        fields = SimpleNamespace(**{name: values[name] for name in what.fields})
+        what, fields = self.stage(stage), SimpleNamespace(**self.ingredients(stage)["parameters"])
         if stage.startswith("train"):  # the most expensive work: what is to follow must be possible
             labels_of(self.profile.explained_classes, self.class_names())
         run = function_of(f"{what.module}:run")
         self._refuse_changed_code(stage)
         run(fields, inputs, folder, **what.options)
         self._refuse_changed_code(stage)
-
-    def _refuse_changed_files(self, stage: str) -> None:
-        if folder_state(self.files()) != self.key("files"):
-            raise RuntimeError(
-                f"files in {self.files()} changed while {stage} was made: restart the kernel"
-            )
 
     def _refuse_changed_code(self, stage: str) -> None:
         files = self.code.files(self.ingredients(stage)["modules"])
@@ -226,12 +218,8 @@ def injected() -> dict[str, object]:
         return {}
     cells = shell.user_ns.get("In", [])
     last = next((cell for cell in reversed(cells) if cell.startswith("# Parameters")), "")
-    names = [
-        node.targets[0].id
-        for node in ast.parse(last).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    ]
-    return {name: shell.user_ns[name] for name in names}
+    names = [node for node in ast.walk(ast.parse(last)) if isinstance(node, ast.Name)]
+    return {n.id: shell.user_ns[n.id] for n in names if isinstance(n.ctx, ast.Store)}
 
 
 def open_study(

@@ -145,9 +145,9 @@ def read_frames(
     shown = check_video(path, start, stop)
     size = network.resized(shown.height, shown.width)
     upright = read_clip(path, network.frames, size, start, stop, seek=True)
-    top, left = (round((a - b) / 2) for a, b in zip(size, network.size, strict=True))
-    cut = upright[:, top : top + network.size[0], left : left + network.size[1]]
-    return np.ascontiguousarray(cut)
+    height, width = network.size
+    top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
+    return np.ascontiguousarray(upright[:, top : top + height, left : left + width])
 
 
 def load_video_network(spec: str, study, *, frames: int | None = None) -> VideoNetwork:
@@ -163,9 +163,12 @@ def load_video_network(spec: str, study, *, frames: int | None = None) -> VideoN
     """
     kind, _, name = str(spec).partition(":")  # papermill makes numbers of what looks so
     if spec in VARIANTS:
-        loaded = _of_study(spec, study)
-    elif spec == "kinetics":
-        loaded = _kinetics()
+        clips, p = study.clips("validation"), study.profile
+        names = [clips.names[label] for label in clips.classes]
+        loaded = VideoNetwork(study.network(spec), p.frames, p.size, classes=names)
+    elif spec == "kinetics":  # as DeepMind tested it, but on 16 frames for their 64
+        names = kinetics_classes()
+        loaded = VideoNetwork(load_kinetics_i3d(), 16, (224, 224), resize=256, classes=names)
     elif kind == "torchvision":
         loaded = _of_torchvision(name)
     elif name:
@@ -214,21 +217,6 @@ def window_scores(
     masks = window_masks(first, first + length - 1, frames).float()
     shown = perturb(clip.expand(len(masks), -1, -1, -1, -1), perturbation(masks))
     return score_clips(network, shown)[:, target]
-
-
-def _of_study(name: str, study) -> VideoNetwork:
-    clips = study.clips("validation")
-    return VideoNetwork(
-        study.network(name),
-        study.profile.frames,
-        study.profile.size,
-        classes=[clips.names[label] for label in clips.classes],
-    )
-
-
-def _kinetics() -> VideoNetwork:
-    """I3D as DeepMind tested it, but on 16 frames for their 64: a quarter of the time."""
-    return VideoNetwork(load_kinetics_i3d(), 16, (224, 224), resize=256, classes=kinetics_classes())
 
 
 # Of torchvision's architectures: the Grad-CAM layer, what makes its output (B, K, T, H, W), and the

@@ -3,12 +3,7 @@
 from vidlib.show.accuracy import shares_chart, table_1
 from vidlib.show.anatomy import reach_chart
 from vidlib.show.chart import COLOURS, Chart, chart
-from vidlib.show.clips import (
-    clips_player,
-    explanation_player,
-    explanation_row,
-    frames_after,
-)
+from vidlib.show.clips import clips_player, explanation_player, explanation_row, frames_after
 from vidlib.show.explanations import bars_by_network, landscape_chart
 from vidlib.show.gallery import gallery, gallery_of
 from vidlib.show.names import TITLES, short

@@ -20,13 +20,11 @@ def table_1(summary: pd.DataFrame) -> pd.DataFrame:
     >>> table_1(pd.DataFrame([[0.5, 0.4, 0.6] * len(MEASURES)], columns=columns)).loc[0, "top-1"]
     '0.50 (0.40 to 0.60)'
     """
-    words = {
-        MEASURE_TITLES[m]: [
-            estimate(*row, form=".2f") for row in summary[[m, f"{m}_low", f"{m}_high"]].to_numpy()
-        ]
-        for m in MEASURES
-        if summary[m].notna().any()
-    }
+    words = {}
+    for m in MEASURES:
+        if summary[m].notna().any():
+            rows = summary[[m, f"{m}_low", f"{m}_high"]].to_numpy()
+            words[MEASURE_TITLES[m]] = [estimate(*row, form=".2f") for row in rows]
     return pd.DataFrame(words, index=summary.index)
 
 
@@ -45,11 +43,10 @@ def shares_chart(table: pd.DataFrame, *, x: str, by: str, axis: str, chance: flo
         ends = whiskers(rows["share"], rows["low"], rows["high"])
         dots = {"mode": "markers", "marker": {"size": 9, "symbol": symbol}, "error_y": ends}
         fig.add_scatter(name=name, x=rows[x], y=rows["share"], **dots)
-    by_chance = ""
     if chance is not None:
         fig.add_hline(y=chance, **DOTTED)
-        by_chance = f" By chance {chance:.0%}."
     fig.update_xaxes(type="category")
     fig.update_yaxes(title_text=axis, range=[-0.02, 1.02], tickformat=".0%")
     said = [f"{getattr(r, by)}, {getattr(r, x)}: {r.share:.0%}" for r in table.itertuples()]
+    by_chance = "" if chance is None else f" By chance {chance:.0%}."
     return chart(fig, alt=f"Share: {axis}. {'; '.join(said)}.{by_chance}")

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
+from plotly.subplots import make_subplots
 
-from vidlib.show.chart import COLOURS, Chart, chart, panels
+from vidlib.show.chart import COLOURS, Chart, chart
 
 
 def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
@@ -15,7 +16,8 @@ def reach_chart(reaches: Mapping[str, np.ndarray], title: str) -> Chart:
     >>> reach_chart({"lstm": np.tri(4, dtype=bool)}, "C-LSTM").alt
     'Which frames each time step of C-LSTM depends on: lstm never looks ahead.'
     """
-    fig = panels(reaches, horizontal_spacing=0.06)
+    names = list(reaches)
+    fig = make_subplots(1, len(names), subplot_titles=names, horizontal_spacing=0.06)
     scale = [[0, "rgba(128, 128, 128, 0.12)"], [1, COLOURS[0]]]
     template = "step %{y} %{customdata} frame %{x}<extra></extra>"
     told = []

@@ -1,12 +1,10 @@
 """Plotly charts that share one script per book and are readable in the light and dark theme."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from vidlib import check
 from vidlib.show.sprites import WEB, element
@@ -76,15 +74,6 @@ def chart(fig: go.Figure, *, alt: str) -> Chart:
         height=fig.layout.height or TEMPLATE.layout.height,
     )
     return Chart({**json.loads(themed.to_json()), "config": CONFIG}, alt)
-
-
-def panels(titles: Collection[str], **options: Any) -> go.Figure:
-    """Return an empty figure with a panel per title, side by side; options as `make_subplots`.
-
-    >>> [title.text for title in panels(["loss", "accuracy"]).layout.annotations]
-    ['loss', 'accuracy']
-    """
-    return make_subplots(1, len(titles), subplot_titles=list(titles), **options)
 
 
 def whiskers(values: Any, low: Any, high: Any) -> dict:

@@ -82,7 +82,9 @@ def explanation_row(
     """
     columns = {"original": enlarged(frames, side)}
     if saliency is not None:
-        columns["Grad-CAM"] = _laid_over(columns["original"], saliency)
+        grey = np.repeat(np.rint(saliency * 255).astype(np.uint8)[..., None], 3, axis=-1)
+        heat = upscale(grey, columns["original"].shape[1:3])[..., 0] / 255
+        columns["Grad-CAM"] = overlay(columns["original"], heat)
     columns[perturbed] = enlarged(frames_after(frames, mask, perturbation), side)
     return Row(title, columns, mask, scores)
 
@@ -98,7 +100,7 @@ def explanation_player(study, position: int) -> Figure:
     ['I3D', 'C-LSTM']
     """
     clips = study.explained_clips()
-    rows = []
+    clip, rows = clips.frames[position], []
     for network, title in TITLES.items():
         told = study.table(f"explain-{network}", "clips").iloc[position]
         arrays = study.arrays(f"explain-{network}", "arrays")
@@ -106,9 +108,7 @@ def explanation_player(study, position: int) -> Figure:
         if told["guess"] != told["label"]:
             scores |= {"CS": float(told["CS"]), "P": short(clips.names[told["guess"]])}
         saliency, mask = arrays["saliency"][position] / 255, arrays["mask"][position]
-        rows.append(
-            explanation_row(title, clips.frames[position], mask, saliency=saliency, scores=scores)
-        )
+        rows.append(explanation_row(title, clip, mask, saliency=saliency, scores=scores))
     return player(rows, caption=caption_of(study, clips, position))
 
 
@@ -118,9 +118,3 @@ def caption_of(study, clips: Clips, position: int) -> str:
     number = None if study.rendered else NUMBERS.get(clip["clip_id"])
     theirs = f" The paper's sequence {number}." if number else ""
     return f"{clip['label_name']}: clip {clip['clip_id']} of the validation split.{theirs}"
-
-
-def _laid_over(frames: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """Return frames, (T, H, W, 3) uint8, under a map (T, h, w) in [0, 1] enlarged to their size."""
-    grey = np.repeat(np.rint(saliency * 255).astype(np.uint8)[..., None], 3, axis=-1)
-    return overlay(frames, upscale(grey, frames.shape[1:3])[..., 0] / 255)

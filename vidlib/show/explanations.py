@@ -37,8 +37,7 @@ def landscape_chart(
     )
     if mask is not None and (mask > 0.5).any():
         on = np.flatnonzero(mask > 0.5) + 1
-        edge = {"color": "#000", "width": 2}
-        cross = {"size": 14, "symbol": "x", "color": "#fff", "line": edge}
+        cross = {"size": 14, "symbol": "x", "color": "#fff", "line": {"color": "#000", "width": 2}}
         fig.add_scatter(x=[on[0]], y=[on[-1]], mode="markers", name="the mask", marker=cross)
         alt += f" The mask reaches from frame {on[0]} to {on[-1]}."
     title = f"{doing.capitalize().replace('_', ' ')}: {short(name)}"

@@ -27,20 +27,18 @@ def gallery(studies: Sequence) -> Figure:
     """
     cards = []
     for study in studies:
-        tables = {t: study.table(f"explain-{name}", "clips") for name, t in TITLES.items()}
+        answers = {}
+        for name, title in TITLES.items():
+            told = study.table(f"explain-{name}", "clips")
+            right = (told["guess"] == told["label"]).tolist()
+            answers[title] = list(zip(right, told["mask_length"].tolist(), strict=True))
         index = study.explained_clips().index.sort_values("label", kind="stable")
         chosen = index.groupby("label", sort=False).head(EACH).index
         theirs = index[index["clip_id"].isin({} if study.rendered else NUMBERS)].index
         for position in index.index[index.index.isin(chosen.union(theirs))]:
-            label = index.loc[position, "label_name"]
-            rows = {title: table.iloc[position] for title, table in tables.items()}
-            answers = {
-                title: (bool(row["guess"] == row["label"]), int(row["mask_length"]))
-                for title, row in rows.items()
-            }
-            player = explanation_player(study, position).figure
-            card = {"dataset": study.dataset, "label": label, "answers": answers, "player": player}
-            cards.append(card)
+            card = {"dataset": study.dataset, "label": index.loc[position, "label_name"]}
+            card["answers"] = {title: of_clips[position] for title, of_clips in answers.items()}
+            cards.append(card | {"player": explanation_player(study, position).figure})
     return gallery_of(cards)
 
 

@@ -45,29 +45,22 @@ def player(rows: Sequence[Row], *, caption: str, fps: float = 5) -> sprites.Figu
     """
     length, height, width = _check(rows, caption, fps)
     places: dict[bytes, int] = {}  # of each distinct frame in the sheet
+
+    def tiles_of(clip: np.ndarray) -> list[int]:
+        return [places.setdefault(frame.tobytes(), len(places)) for frame in clip]
+
     described = [
         {
             "title": row.title,
-            "columns": [
-                {
-                    "title": title,
-                    "tiles": [places.setdefault(frame.tobytes(), len(places)) for frame in clip],
-                }
-                for title, clip in row.columns.items()
-            ],
+            "columns": [{"title": t, "tiles": tiles_of(clip)} for t, clip in row.columns.items()],
             "mask": None if row.mask is None else [round(float(m), 3) for m in row.mask],
             "scores": [[str(name), _score(value)] for name, value in row.scores.items()],
         }
         for row in rows
     ]
     tiles = np.frombuffer(b"".join(places), np.uint8).reshape(-1, height, width, 3)
-    figure = {
-        "caption": caption,
-        "frames": length,
-        "fps": fps,
-        **sprites.sprite_sheet(tiles),
-        "rows": described,
-    }
+    figure = {"caption": caption, "frames": length, "fps": fps, "rows": described}
+    figure |= sprites.sprite_sheet(tiles)
     told = "; ".join(f"{row.title}: {', '.join(row.columns)}" for row in rows)
     text, modules = f"{length} frames ({told}): {caption}", [sprites.script_module("player.js")]
     return sprites.Figure("temporal-mask-player", figure, text, modules)

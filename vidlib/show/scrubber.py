@@ -7,18 +7,18 @@ from functools import partial
 
 import anywidget
 import ipywidgets as widgets
-import numpy as np
 import torch
 import traitlets
 
 from vidlib.data.clips import to_network
 from vidlib.explain.masks import TemporalMasks, learn_masks, search_masks
-from vidlib.explain.perturb import PERTURBATIONS, perturb
+from vidlib.explain.objective import penalty
+from vidlib.explain.perturb import PERTURBATIONS, perturb, window_masks
 from vidlib.explain.scores import score_clips
 from vidlib.models.store import best_device
 from vidlib.show.clips import enlarged
 from vidlib.show.names import TITLES, short
-from vidlib.show.scrubber_figure import FPS, score_table, scrubber_module, windows_as_masks
+from vidlib.show.scrubber_figure import FPS, score_table, scrubber_module
 from vidlib.show.sprites import sprite_sheet
 
 
@@ -53,16 +53,19 @@ class Scrubber(widgets.VBox):
         self.learned = {title: arrays["mask"] for title, arrays in explained.items()}
         self.work: threading.Thread | None = None
         length = self.clips.frames.shape[1]
-        self.windows = np.stack(np.triu_indices(length), axis=1)
-        names = self.clips.index["label_name"].map(short)
-        options = [(f"{i}: {name}", i) for i, name in enumerate(names)]
+        first, last = torch.triu_indices(length, length)
+        self.windows = torch.stack([first, last], dim=1).numpy()
+        self.weights = {"l1": study.profile.mask_l1, "tv": study.profile.mask_tv}
+        masks = window_masks(first, last, length).float()
+        self.penalties = penalty(masks, **self.weights)
+        options = [(f"{i}: {short(n)}", i) for i, n in enumerate(self.clips.index["label_name"])]
         self.clip = widgets.Dropdown(options=options, description="clip")
         self.network = widgets.ToggleButtons(options=list(self.networks), description="network")
         self.network.add_class("widget-inline-hbox")  # puts its label in front, as for the others
         classes = [(short(self.clips.names[c]), k) for k, c in enumerate(self.clips.classes)]
         self.target = widgets.Dropdown(options=classes, description="class")
-        middle = windows_as_masks([[length // 3, 2 * length // 3]], length)
-        self.view = MaskView(mask=middle[0].tolist())
+        middle = [float(length // 3 <= frame <= 2 * length // 3) for frame in range(length)]
+        self.view = MaskView(mask=middle)
         for control in (self.clip, self.network):
             control.observe(self._guess, "value")
         self.target.observe(self._follow, "value")
@@ -84,23 +87,15 @@ class Scrubber(widgets.VBox):
 
     def _follow(self, _change=None) -> None:
         """Start with another class."""
-        frames = enlarged(self.clips.frames[self.clip.value])
-        network = {
-            "title": self.network.value,
-            "guess": self.target.label,
-            "score": float(self._before[self.target.value]),
-            "learned": {"mask": self.learned[self.network.value][self.clip.value].tolist()},
-        }
+        title, clip = self.network.value, self.clip.value
+        name, frames = self.clips.index["label_name"].iloc[clip], enlarged(self.clips.frames[clip])
+        score = float(self._before[self.target.value])
+        learned = {"mask": self.learned[title][clip].tolist()}
+        told = {"title": title, "guess": self.target.label, "score": score, "learned": learned}
+        figure = {"caption": name, "frames": len(frames), "fps": FPS, "networks": [told]}
+        figure |= {"perturbations": list(PERTURBATIONS), "windows": self.windows.tolist()}
         with self.view.hold_sync():
-            self.view.figure = {
-                "caption": self.clips.index["label_name"].iloc[self.clip.value],
-                "frames": len(frames),
-                "fps": FPS,
-                **sprite_sheet(frames),
-                "perturbations": list(PERTURBATIONS),
-                "windows": self.windows.tolist(),
-                "networks": [network],
-            }
+            self.view.figure = figure | sprite_sheet(frames)
             self._perturbed()
 
     def _perturbed(self, _change=None) -> None:
@@ -136,20 +131,15 @@ class Scrubber(widgets.VBox):
         if self.view.busy:
             return
         self.view.busy = message["do"]
-        profile = self.study.profile
-        # A copy of the network: meanwhile scoring continues, and each changes its state briefly.
-        work = partial(
-            learn_masks if message["do"] == "learn" else search_masks,
-            copy.deepcopy(self._net),
-            self._frames,
-            torch.tensor([self.target.value]),
-            perturbation=PERTURBATIONS[self.view.perturbation],
-            l1=profile.mask_l1,
-            tv=profile.mask_tv,
-        )
+        p, make = self.study.profile, search_masks
+        options = {"perturbation": PERTURBATIONS[self.view.perturbation], **self.weights}
         if message["do"] == "learn":
-            steps = {"iterations": profile.mask_iterations, "lr": profile.mask_lr}
-            work = partial(work, start=torch.tensor([self.view.mask]), **steps)
+            make = learn_masks
+            options |= {"iterations": p.mask_iterations, "lr": p.mask_lr}
+            options["start"] = torch.tensor([self.view.mask])
+        # A copy of the network: meanwhile scoring continues, and each changes its state briefly.
+        asked = copy.deepcopy(self._net), self._frames, torch.tensor([self.target.value])
+        work = partial(make, *asked, **options)
         self.work = threading.Thread(target=self._run, args=(work, self._question), daemon=True)
         self.work.start()
 
@@ -157,16 +147,13 @@ class Scrubber(widgets.VBox):
         """Work, and show the result unless the reader has chosen something else by then."""
         try:
             found = work()
-            if question == self._question:
-                self._show(found)
+            if question != self._question:
+                return
+            if found.path is not None:
+                done = found.path[0].isfinite().all(1)
+                self.view.send({"path": [*found.path[0][done].tolist(), found.mask[0].tolist()]})
+            if found.landscape is not None:
+                scores = found.landscape[0].numpy()[tuple(self.windows.T)]
+                self.view.landscape = score_table(scores, self.penalties)
         finally:
             self.view.busy = ""
-
-    def _show(self, found: TemporalMasks) -> None:
-        if found.path is not None:
-            done = found.path[0].isfinite().all(1)
-            self.view.send({"path": [*found.path[0][done].tolist(), found.mask[0].tolist()]})
-        if found.landscape is not None:
-            scores = found.landscape[0].numpy()[tuple(self.windows.T)]
-            weights = (self.study.profile.mask_l1, self.study.profile.mask_tv)
-            self.view.landscape = score_table(scores, self.windows, len(self.view.mask), *weights)

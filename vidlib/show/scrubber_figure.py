@@ -70,29 +70,19 @@ def scrubber_figure(
     _check(answers, length, caption)
     tables = [table for one in answers for table in one.landscapes.values()]
     windows = np.argwhere(~np.isnan(tables).all(0))
-    figure = {
-        "caption": caption,
-        "frames": length,
-        "fps": FPS,
-        "autoplay": autoplay,
-        **sprites.sprite_sheet(frames),
-        "perturbations": list(answers[0].landscapes),
-        "windows": windows.tolist(),
-        "orders": {name: _orders(name, windows, length) for name in answers[0].landscapes},
-        "networks": [
-            {
-                "title": one.network,
-                "guess": one.guess,
-                "score": round(float(one.score), DIGITS),
-                "tables": {
-                    name: score_table(table[tuple(windows.T)], windows, length, l1, tv)
-                    for name, table in one.landscapes.items()
-                },
-                "learned": _learned(one),
-            }
-            for one in answers
-        ],
-    }
+    first, last = torch.from_numpy(windows).T
+    masks = window_masks(first, last, length).float()
+    penalties, names = penalty(masks, l1, tv), list(answers[0].landscapes)
+    networks = []
+    for one in answers:
+        told = {"title": one.network, "guess": one.guess, "score": round(float(one.score), DIGITS)}
+        scores = {name: one.landscapes[name][tuple(windows.T)] for name in names}
+        told["tables"] = {name: score_table(scores[name], penalties) for name in names}
+        networks.append({**told, "learned": _learned(one)})
+    figure = {"caption": caption, "frames": length, "fps": FPS, "autoplay": autoplay}
+    figure |= sprites.sprite_sheet(frames)
+    figure |= {"perturbations": names, "windows": windows.tolist(), "networks": networks}
+    figure["orders"] = {name: _orders(name, masks) for name in names}
     text = _in_words(figure)
     return sprites.Figure("temporal-mask-scrubber", figure, text, [scrubber_module()])
 
@@ -131,24 +121,14 @@ def mask_scrubber(study, position: int, *, autoplay: bool = False) -> sprites.Fi
         landscapes = study.arrays(f"search-{network}", "landscapes")
         searched = landscapes.pop("clips").tolist()
         check.one_of("position", position, searched)
-        answers.append(
-            Answers(
-                title,
-                short(clips.names[told["guess"]]),
-                told["OS"],
-                {name: scores[searched.index(position)] for name, scores in landscapes.items()},
-                study.arrays(f"explain-{network}", "arrays")["mask"][position],
-                {"freeze": told["FS"], "reverse": told["RS"]},
-            )
-        )
-    return scrubber_figure(
-        enlarged(clips.frames[position]),
-        answers,
-        caption=caption_of(study, clips, position),
-        l1=study.profile.mask_l1,
-        tv=study.profile.mask_tv,
-        autoplay=autoplay,
-    )
+        row, guess = searched.index(position), short(clips.names[told["guess"]])
+        mine = {name: scores[row] for name, scores in landscapes.items()}
+        mask = study.arrays(f"explain-{network}", "arrays")["mask"][position]
+        under = {"freeze": told["FS"], "reverse": told["RS"]}
+        answers.append(Answers(title, guess, told["OS"], mine, mask, under))
+    frames, caption = enlarged(clips.frames[position]), caption_of(study, clips, position)
+    weights = {"l1": study.profile.mask_l1, "tv": study.profile.mask_tv}
+    return scrubber_figure(frames, answers, caption=caption, autoplay=autoplay, **weights)
 
 
 def scrubber_module() -> str:
@@ -156,19 +136,12 @@ def scrubber_module() -> str:
     return sprites.script_module("landscape.js", "mask_line.js", "tables.js", "scrubber.js")
 
 
-def windows_as_masks(windows: np.ndarray | Sequence, length: int) -> torch.Tensor:
-    """Turn N first and last frames, (N, 2) int, both included, into on/off masks (N, length)."""
-    first, last = torch.as_tensor(windows).T
-    return window_masks(first, last, length).float()
-
-
-def _orders(name: str, windows: np.ndarray, length: int) -> str:
-    """Return the frame displayed at each time, per window: N times length bytes, as base64."""
-    matrices = PERTURBATIONS[name](windows_as_masks(windows, length))
+def _orders(name: str, masks: torch.Tensor) -> str:
+    """Return the frame displayed at each time, per mask (N, T): N times T bytes, as base64."""
+    matrices = PERTURBATIONS[name](masks)
     if not (matrices.amax(-1) == 1).all():
-        raise ValueError(
-            f"{name} mixes frames: give one that reorders them, or use the live Scrubber"
-        )
+        remedy = "give one that reorders them, or use the live Scrubber"
+        raise ValueError(f"{name} mixes frames: {remedy}")
     return _bytes(frame_order(matrices))
 
 
@@ -176,11 +149,10 @@ def _bytes(values: torch.Tensor) -> str:
     return base64.b64encode(values.round().numpy().astype(np.uint8).tobytes()).decode("ascii")
 
 
-def score_table(scores: np.ndarray, windows: np.ndarray, length: int, l1: float, tv: float) -> dict:
+def score_table(scores: np.ndarray, penalties: torch.Tensor) -> dict:
     """Return the scores (N,) of N windows, None where not tried, and the window of least loss."""
-    loss = scores + penalty(windows_as_masks(windows, length), l1, tv).numpy()
     listed = [None if np.isnan(s) else round(float(s), DIGITS) for s in scores]
-    return {"scores": listed, "best": int(np.nanargmin(loss))}
+    return {"scores": listed, "best": int(np.nanargmin(scores + penalties.numpy()))}
 
 
 def _learned(one: Answers) -> dict | None:
@@ -188,14 +160,11 @@ def _learned(one: Answers) -> dict | None:
     if one.mask is None:
         return None
     mask = torch.as_tensor(np.asarray(one.mask, np.float32))
-    answers = {
-        name: {
-            "score": round(float(score), DIGITS),
-            "weights": _bytes(255 * PERTURBATIONS[name](mask[None])),
-        }
-        for name, score in one.mask_scores.items()
-        if name in one.landscapes
-    }
+    answers = {}
+    for name, score in one.mask_scores.items():
+        if name in one.landscapes:
+            weights = _bytes(255 * PERTURBATIONS[name](mask[None]))
+            answers[name] = {"score": round(float(score), DIGITS), "weights": weights}
     return {"mask": [round(m, DIGITS) for m in mask.tolist()], "answers": answers}
 
 

@@ -22,16 +22,11 @@ MARGIN = 2  # pixels at least around a tile: WebP blends the colour of neighbour
 LARGEST = 16383  # pixels of a WebP's longer side
 
 
-def webp(image: np.ndarray) -> bytes:
-    """Return an image (H, W, 3) uint8 RGB as a WebP file."""
+def address(image: np.ndarray) -> str:
+    """Return a data URL that holds an image (H, W, 3) uint8 RGB as WebP."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "WEBP", quality=QUALITY, method=4)
-    return file.getvalue()
-
-
-def address(picture: bytes) -> str:
-    """Return a data URL that holds a WebP file."""
-    return "data:image/webp;base64," + base64.b64encode(picture).decode("ascii")
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> dict:
@@ -53,9 +48,8 @@ def sprite_sheet(tiles: Sequence[np.ndarray] | np.ndarray) -> dict:
     cells = np.zeros((down * across, pitch[1], pitch[0], 3), np.uint8)
     cells[:count] = np.pad(tiles, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
     lines = cells.reshape(down, across, *cells.shape[1:]).swapaxes(1, 2)
-    sheet = address(webp(lines.reshape(down * pitch[1], across * pitch[0], 3)))
     layout = {"width": width, "height": height, "across": across, "pitch": pitch, "margin": margin}
-    return {"sheet": sheet, **layout}
+    return {"sheet": address(lines.reshape(down * pitch[1], across * pitch[0], 3)), **layout}
 
 
 def element(tag: str, data: object, text: str, *modules: str) -> str:

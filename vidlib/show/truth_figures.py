@@ -1,7 +1,6 @@
 """Figures of the truth about rendered clips: outlines of what acts, and when."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -58,9 +57,8 @@ def native_clip(study, clip_id: str) -> tuple[pd.Series, np.ndarray, InstanceMas
     row = study.index().set_index("clip_id").loc[clip_id]
     masks = study.truth.masks(clip_id)
     length, height, width = masks.numbers.shape
-    frames = study.profile.frames
-    start = int(row["start"])
-    clip = read_clip(Path(row["path"]), frames, (height, width), start, start + length)
+    frames, start = study.profile.frames, int(row["start"])
+    clip = read_clip(row["path"], frames, (height, width), start, start + length)
     scale = max(1.0, SHOWN / height)
     clip = upscale(clip, (round(scale * height), round(scale * width)))
     return row, clip, masks._replace(numbers=masks.numbers[sample_frames(length, frames)])

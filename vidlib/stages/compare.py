@@ -16,18 +16,19 @@ def run(p, inputs, folder: Path, *, networks: Sequence[str]) -> None:
     def read(stage: str, name: str) -> list[pd.DataFrame]:
         return [pd.read_parquet(inputs[f"{stage}-{one}"] / f"{name}.parquet") for one in networks]
 
-    of_networks = {
-        "table_1": read("evaluate", "summary"),
-        "reversal_drops": read("evaluate", "reversal_drops"),
-        "table_2": [table_2(clips) for clips in read("explain", "clips")],
-    }
-    for name, tables in of_networks.items():
+    def joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
         tables = [table.assign(network=n) for table, n in zip(tables, networks, strict=True)]
-        write_table(folder / f"{name}.parquet", pd.concat(tables, ignore_index=True))
+        return pd.concat(tables, ignore_index=True)
+
     first, second = read("evaluate", "guesses")
     named = read("evaluate", "per_class")[0].drop_duplicates("label")
     names = dict(zip(named["label"], named["label_name"], strict=True))
-    differences = network_differences(first, second, seed=p.data_seed)
-    write_table(folder / "differences.parquet", differences)
-    comparable = comparable_classes(first, second, names, seed=p.data_seed)
-    write_table(folder / "comparable.parquet", comparable)
+    tables = {
+        "table_1": joined(read("evaluate", "summary")),
+        "reversal_drops": joined(read("evaluate", "reversal_drops")),
+        "table_2": joined([table_2(clips) for clips in read("explain", "clips")]),
+        "differences": network_differences(first, second, seed=p.data_seed),
+        "comparable": comparable_classes(first, second, names, seed=p.data_seed),
+    }
+    for name, table in tables.items():
+        write_table(folder / f"{name}.parquet", table)

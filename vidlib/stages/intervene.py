@@ -38,10 +38,10 @@ def intervention_table(network: torch.nn.Module, root: Path, clips: Clips) -> pd
     share, low and high (exact binomial 95 % interval of the share), chance.
     """
     ids = clips.index["clip_id"].tolist()
-    _, frames, *size, _ = clips.frames.shape
+    _, frames, height, width, _ = clips.frames.shape
     rows = []
     for what in INTERVENTIONS:
-        shown, now = redraw(root, ids, what, frames=frames, size=(size[0], size[1]))
+        shown, now = redraw(root, ids, what, frames=frames, size=(height, width))
         guesses = score_clips(network, to_network(shown)).argmax(1).numpy()
         labels = now if what == "moved" else clips.index["label"].to_numpy(int)
         right = int((np.array(clips.classes)[guesses] == labels).sum())
