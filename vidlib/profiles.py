@@ -161,7 +161,7 @@ def resolve_profile(
     return profile
 
 
-def best_precision() -> str:
+def best_precision() -> Literal["bfloat16", "float32"]:
     """Return "bfloat16" where training is faster with it, else "float32".
 
     It is on a GPU, and on a processor with AMX or AVX-512 instructions for it
@@ -171,13 +171,12 @@ def best_precision() -> str:
     >>> best_precision() in ("bfloat16", "float32")
     True
     """
-    if given := os.environ.get("VIDLIB_PRECISION"):
-        check.one_of("VIDLIB_PRECISION", given, ("bfloat16", "float32"))
-        return given
     told = Path("/proc/cpuinfo")
     able = set(told.read_text("utf-8").split()) if told.exists() else set()
     half = {"amx_bf16", "avx512_bf16"} & able or Path("/dev/nvidiactl").exists()
-    return "bfloat16" if half else "float32"
+    found = os.environ.get("VIDLIB_PRECISION") or ("bfloat16" if half else "float32")
+    check.one_of("VIDLIB_PRECISION", found, ("bfloat16", "float32"))
+    return "bfloat16" if found == "bfloat16" else "float32"
 
 
 def overridden(name: str, profile: Profile, original: str = "something") -> dict[str, object]:

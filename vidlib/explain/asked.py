@@ -30,7 +30,8 @@ class Asked:
         tensors = [*model.parameters(), *model.buffers()]
         if any(is_lazy(tensor) or tensor.is_meta for tensor in tensors):
             raise ValueError("the model has no weights yet: load them, or run it on a clip once")
-        self.model, self.noted = model, list[Tensor]()
+        self.model: Any = model
+        self.noted = list[Tensor]()
         self.device = tensors[0].device if tensors else torch.device("cpu")
         self.types = list(dict.fromkeys(t.dtype for t in tensors if t.is_floating_point()))
         self.found = [(module, _kept_by(module)) for module in model.modules()]

@@ -103,11 +103,12 @@ class Objective:
         asked about all of them at once.
         """
         self.bar.total += len(rows)
-        found = self.original.new_empty(len(rows), self.classes)
         several = self.shares and bool((matrices.amax(-1) == 1).all())
         clips, counts = rows.unique(return_counts=True)
         alone = torch.isin(rows, clips[counts < MANY] if several else clips)
         with held_fixed(self.model) as asked:
+            like = self.original
+            found = torch.empty(len(rows), self.classes, dtype=like.dtype, device=like.device)
             for row in rows[~alone].unique():
                 mine = (rows == row).nonzero()[:, 0]
                 orders = frame_order(matrices[mine]).to(asked.device)

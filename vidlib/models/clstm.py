@@ -1,6 +1,7 @@
 """A stack of convolutional LSTM layers (Shi et al. 2015) under one linear layer."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +64,11 @@ class ConvLSTM(nn.Module):
         self.conv = nn.Conv2d(inputs, 4 * hidden, kernel, stride, padding=kernel // 2)
         self.cell = ConvLSTMCell(hidden, kernel)
 
-    def forward(self, gates: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """Map (T B, inputs, H, W) to every step's h, (T B, hidden, ceil(H / stride), ...)."""
+        return self.of_gates(self.conv(x), frames)
+
+    def of_gates(self, gates: Tensor, frames: int) -> Tensor:
         """Map the input's share of the gates, (T B, 4 hidden, H, W), to every step's h."""
         state, outputs = None, []
         steps = gates.unflatten(0, (frames, -1)).unbind(0)
@@ -165,12 +170,10 @@ class CLSTM(nn.Module):
 
     def _layer(self, index: int, x: Tensor) -> Tensor:
         """Map (T B, C, H, W) through a layer, in both directions where there are two."""
-        layer = self.layers[index]
-        outputs = layer(layer.conv(x), self.frames)
+        outputs = self.layers[index](x, self.frames)
         if not self.bidirectional:
             return outputs
-        layer = self.backward_layers[index]
-        outputs = torch.cat([outputs, layer(layer.conv(x), self.frames)], 1)
+        outputs = torch.cat([outputs, self.backward_layers[index](x, self.frames)], 1)
         if index < len(self.layers) - 1:
             return outputs
         return self.joined(self._by_clip(outputs)).permute(2, 0, 1, 3, 4).flatten(0, 1)
@@ -213,7 +216,8 @@ class CLSTM(nn.Module):
     def of_mixed(self, responses: Tensor, matrices: Tensor) -> Tensor:
         """Map the `frame_responses` of clips, mixed by matrices (B, T, T), to logits."""
         gates = (matrices @ responses.flatten(2)).unflatten(2, responses.shape[2:])
-        return self._logits(self.layers[0](gates.transpose(0, 1).flatten(0, 1), self.frames))
+        first: Any = self.layers[0]
+        return self._logits(first.of_gates(gates.transpose(0, 1).flatten(0, 1), self.frames))
 
     def of_orders(self, responses: Tensor, orders: Tensor, most: int) -> Tensor:
         """Return the logits (N, num_classes) of a clip with its frames in other orders.
@@ -252,9 +256,10 @@ class CLSTM(nn.Module):
     def _step(self, gates: Tensor, states: list) -> tuple[Tensor, list]:
         """Return the pooled maps (N, C, H', W') of one time step, and the states after it."""
         found = []
-        for index, layer in enumerate(self.layers):
-            gates = layer.get_submodule("conv")(gates) if index else gates
-            found.append(layer.get_submodule("cell")(gates, states[index] if states else None))
+        layers: Any = self.layers
+        for index, layer in enumerate(layers):
+            gates = layer.conv(gates) if index else gates
+            found.append(layer.cell(gates, states[index] if states else None))
             gates = F.max_pool2d(self._norm(index)(found[-1][0]), 2)
         return gates, found
 

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ def run(p, inputs, folder: Path, *, network: str, observer: str = "", original: 
     with np.load(inputs[f"search-{network}"] / "landscapes.npz") as arrays:
         positions = arrays["clips"]
     chosen = explained_clips(p, inputs["prepare"], original).subset(positions)
-    net = load_network(inputs[f"train-{network}"]).to(best_device())
+    net: Any = load_network(inputs[f"train-{network}"]).to(best_device())
     x, _ = chosen.batch()
     scores = score_clips(net, x)
     guess = scores.argmax(1, keepdim=True)

@@ -67,8 +67,9 @@ def _right_precision(network: nn.Module, train: Clips, recipe: Recipe) -> str:
         with torch.random.fork_rng(), torch.autocast(device, torch.bfloat16, enabled=half):
             torch.manual_seed(recipe.seed)  # the same dropout
             nn.functional.cross_entropy(one(clips).float(), outputs).backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in one.parameters()]))
-    alike = nn.functional.cosine_similarity(*gradients, dim=0).item()
+        found = [p.grad for p in one.parameters() if p.grad is not None]
+        gradients.append(torch.cat([gradient.flatten() for gradient in found]))
+    alike = nn.functional.cosine_similarity(gradients[0], gradients[1], dim=0).item()
     if alike >= LEAST_ALIKE:
         return recipe.precision
     print(
@@ -130,8 +131,8 @@ def fit(
         where["plugins"] = [_Checkpoints(), TorchElasticEnvironment()]
     folder = Path(folder)
     precision = _right_precision(network, train, recipe)
-    if several > 1:
-        precision = distributed.broadcast(precision)
+    precision = distributed.broadcast(precision) if several > 1 else precision
+    where["precision"] = PRECISIONS[precision]
     module = Classifier(network, recipe, train, validation)
     kept = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)
     trainer = L.Trainer(
@@ -142,7 +143,6 @@ def fit(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loaders give each process its share
         sync_batchnorm=several > 1 and torch.cuda.is_available(),
-        precision=PRECISIONS[precision],
         reload_dataloaders_every_n_epochs=1,
         default_root_dir=folder,
         enable_progress_bar=sys.stderr.isatty(),  # a log gets the line per epoch alone
