@@ -11,6 +11,7 @@
 
 import os
 import re
+from vidlib.profiles import best_precision
 from vidlib.workflow.jobs import book_jobs, extended_jobs
 from vidlib.workflow.runs import Runs
 
@@ -29,6 +30,7 @@ os.environ.update(
     MALLOC_TRIM_THRESHOLD_="16000000000",
     MALLOC_TOP_PAD_="1000000000",
     PYTHONWARNINGS="ignore",
+    VIDLIB_PRECISION=best_precision(),  # so that every job, on whatever node, takes the same
 )
 
 # On one machine jobs that use every core wait for each other, and pages share the cores. On a cluster

@@ -161,6 +161,11 @@ def resolve_profile(
     return profile
 
 
+def has_gpu() -> bool:
+    """Return whether this machine has an NVIDIA GPU, without loading PyTorch."""
+    return Path("/dev/nvidiactl").exists()
+
+
 def best_precision() -> Literal["bfloat16", "float32"]:
     """Return "bfloat16" where training is faster with it, else "float32".
 
@@ -173,7 +178,7 @@ def best_precision() -> Literal["bfloat16", "float32"]:
     """
     told = Path("/proc/cpuinfo")
     able = set(told.read_text("utf-8").split()) if told.exists() else set()
-    half = {"amx_bf16", "avx512_bf16"} & able or Path("/dev/nvidiactl").exists()
+    half = {"amx_bf16", "avx512_bf16"} & able or has_gpu()
     found = os.environ.get("VIDLIB_PRECISION") or ("bfloat16" if half else "float32")
     check.one_of("VIDLIB_PRECISION", found, ("bfloat16", "float32"))
     return "bfloat16" if found == "bfloat16" else "float32"

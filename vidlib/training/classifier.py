@@ -171,7 +171,7 @@ class Classifier(L.LightningModule):
         r = self.recipe
         own = {"momentum": r.momentum} if r.optimizer == "sgd" else {}
         optimizer = OPTIMIZERS[r.optimizer](
-            self.network.parameters(), lr=r.lr, weight_decay=r.weight_decay, **own
+            self.network.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True, **own
         )
         if r.schedule != "one-cycle":
             return optimizer

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from vidlib.profiles import has_gpu
 from vidlib.variants import STUDIED
 from vidlib.weights_cache import has_kinetics_weights
 from vidlib.workflow.keys import ROOT, folder_hash, key_of, versions
@@ -31,7 +32,7 @@ CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.M | re
 # The stages that a run over seeds repeats.
 SEEDED = [f"{step}-{net}" for step in ("train", "evaluate", "explain") for net in STUDIED]
 TINY = ("smoke",)  # profiles whose stages take longer to start than to run: one core each
-SIDE_BY_SIDE = ("clstm",)  # networks that train faster two at a time, on one core each
+SIDE_BY_SIDE = ("clstm",)  # networks that train faster two at a time in float32 too
 RUNNER, BUILDER = "book/execute.py", "book/build.py"
 SOURCES = ("book", "_config.yml", "_toc.yml", "CITATION.cff")
 
@@ -120,13 +121,16 @@ def flags_of(runs: Runs) -> str:
 def stage_jobs(runs: Runs, wanted: list[str], one_core: Collection[str] = ()) -> dict[str, Job]:
     """Return the jobs of some stages of a study, and of all that these need, by their keys.
 
-    one_core: stages that use one core each, as all do at tiny profiles; rendering and decoding
-    always use every core.
+    one_core: stages that use one core each, as all do at tiny profiles, and training in half
+    precision on a processor does (`benchmarks/training.py` says why); rendering and decoding always
+    use every core.
     """
     found: dict[str, Job] = {}
+    half = runs.profile.precision == "bfloat16" and not has_gpu()
 
     def add(stage: str) -> str:
         key, alone = runs.key(stage), runs.profile_name in TINY or stage in one_core
+        alone = alone or (half and stage.startswith("train-"))
         if key not in found:
             found[key] = Job(
                 f"{runs.dataset}/{runs.name}/{stage}",
@@ -210,7 +214,7 @@ def extended_jobs(runs: Runs, seeds: int) -> dict[str, Job]:
     """Return the jobs of what the book reads but does not make: both networks at many seeds.
 
     The networks train from seeds 0 to `seeds` - 1 on the same clips; those of `SIDE_BY_SIDE` on one
-    core each (`benchmarks/threads.py` says why). A data set's last job, "results/...", writes its
+    core each (`benchmarks/training.py` says why). A data set's last job, "results/...", writes its
     tables. With something-mini come the same jobs on kth-mini.
     """
     one_core = [stage for stage in SEEDED if stage.endswith(SIDE_BY_SIDE)]
