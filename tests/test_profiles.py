@@ -1,11 +1,12 @@
 """Parameters: what is allowed, and one clear sentence for what is not."""
 
 import pytest
+import torch
 import yaml
 
 from vidlib.compare.paper import SETTINGS
 from vidlib.datasets import DATASETS
-from vidlib.profiles import PROFILES, Profile, overridden, resolve_profile
+from vidlib.profiles import PROFILES, Profile, best_precision, overridden, resolve_profile
 from vidlib.study import open_study
 
 QUICK = Profile()
@@ -148,3 +149,38 @@ def test_an_unknown_data_set_names_those_there_are(tmp_path):
 @pytest.mark.parametrize("dataset", [name for name, one in DATASETS.items() if one.rendered])
 def test_every_profile_is_possible(name, dataset, tmp_path):
     assert open_study(dataset, name, runs=tmp_path).name == name
+
+
+@pytest.mark.parametrize("driven", ["float32", "bfloat16"])
+def test_auto_is_resolved_once_and_shows_in_keys_but_in_no_name(driven, tmp_path, monkeypatch):
+    keys = {}
+    for precision in ("float32", "bfloat16"):
+        monkeypatch.setenv("VIDLIB_PRECISION", precision)
+        study = open_study("something-mini", "smoke", runs=tmp_path)
+        assert study.profile.precision == precision
+        assert study.name == "smoke"
+        assert study.ingredients("train-i3d")["parameters"]["precision"] == precision
+        keys[precision] = study.key("train-i3d"), study.key("prepare")
+    assert keys["float32"][0] != keys["bfloat16"][0]
+    assert keys["float32"][1] == keys["bfloat16"][1]
+    monkeypatch.setenv("VIDLIB_PRECISION", driven)
+    for given in ("float32", "bfloat16"):
+        study = open_study("something-mini", "smoke", {"precision": given}, runs=tmp_path)
+        assert study.name == ("smoke" if given == driven else f"smoke+precision={given}")
+        assert study.key("train-i3d") == keys[given][0]
+
+
+def test_this_machine_decides_where_nobody_else_does(monkeypatch):
+    monkeypatch.delenv("VIDLIB_PRECISION", raising=False)
+    able = torch.cpu.get_capabilities()
+    half = able.get("amx_bf16") or able.get("avx512_bf16") or torch.cuda.is_available()
+    assert best_precision() == ("bfloat16" if half else "float32")
+    monkeypatch.setenv("VIDLIB_PRECISION", "half")
+    with pytest.raises(ValueError, match="VIDLIB_PRECISION"):
+        best_precision()
+
+
+def test_clips_whose_classes_tell_left_from_right_are_not_mirrored(tmp_path):
+    with pytest.raises(ValueError, match="mirror is True"):
+        open_study("something-mini", "quick", {"mirror": True}, runs=tmp_path)
+    assert open_study("kth-mini", "quick", {"mirror": True}, runs=tmp_path).profile.mirror
