@@ -12,7 +12,15 @@ import torch
 from _published import published_mask
 from _timing import compare
 
-from vidlib.explain import find_masks, freeze, learn_masks, penalty, perturb, search_masks
+from vidlib.explain import (
+    find_masks,
+    freeze,
+    learn_masks,
+    penalty,
+    perturb,
+    score_all_masks,
+    search_masks,
+)
 from vidlib.explain.scores import held_fixed, score_clips
 from vidlib.show import TITLES
 from vidlib.study import open_study
@@ -80,6 +88,22 @@ def share_of_throughput(network, clips, steps: int = 10) -> None:
     )
 
 
+def shared_work(network, clips) -> None:
+    """Print what computing once what perturbations share saves, and the cost of every mask."""
+
+    def windows(shares: bool):
+        def run():
+            network.shares_work = shares
+            search_masks(network, clips)
+
+        return run
+
+    compare({"every window, plainly": windows(False), "shared": windows(True)}, rounds=3)
+    begin = time.perf_counter()
+    score_all_masks(network, clips[:1])
+    print(f"  every mask of a clip {time.perf_counter() - begin:.0f} s")
+
+
 def peak(name: str, count: int) -> tuple[float, float]:
     """Return seconds and peak memory (MiB) of finding masks for `count` clips."""
     study = open_study("something-mini", "quick")
@@ -100,6 +124,7 @@ if __name__ == "__main__":
         print(f"{title}: masks of {len(clips)} clips, {STEPS} steps, {DEVICE}")
         against_published(network, clips)
         share_of_throughput(network, clips)
+        shared_work(network, clips)
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
             for count in (8, 16, 32):
                 seconds, memory = pool.apply(peak, (name, count))

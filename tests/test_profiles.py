@@ -178,9 +178,3 @@ def test_this_machine_decides_where_nobody_else_does(monkeypatch):
     monkeypatch.setenv("VIDLIB_PRECISION", "half")
     with pytest.raises(ValueError, match="VIDLIB_PRECISION"):
         best_precision()
-
-
-def test_clips_whose_classes_tell_left_from_right_are_not_mirrored(tmp_path):
-    with pytest.raises(ValueError, match="mirror is True"):
-        open_study("something-mini", "quick", {"mirror": True}, runs=tmp_path)
-    assert open_study("kth-mini", "quick", {"mirror": True}, runs=tmp_path).profile.mirror

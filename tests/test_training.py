@@ -18,7 +18,6 @@ from vidlib.data.clips import Clips, Frames
 from vidlib.data.video import VideoError
 from vidlib.models.store import load_network, save_network
 from vidlib.training import Recipe, TrainingError, fit
-from vidlib.training.augment import mirrored, shifted
 
 
 def toy_clips(count=48, seed=0, decoded=False, broken=(), swapped=False):
@@ -410,6 +409,7 @@ def test_half_precision_learns_the_same_with_weights_in_single_precision(tmp_pat
             return logits
 
     single, _ = trained(tmp_path / "single")
+    torch.manual_seed(0)
     half, history = trained(tmp_path / "half", Noted(), precision="bfloat16")
     assert seen[-1] == (torch.bfloat16, torch.float32)
     assert history[-1]["validation_accuracy"] == 1.0
@@ -437,49 +437,6 @@ def test_half_precision_resumes_to_the_same_weights(tmp_path):
     assert_same_weights(whole, parts)
 
 
-# ---------------------------------------------------------------- clips changed by chance
-
-
-def test_half_of_the_clips_are_mirrored_left_to_right():
-    torch.manual_seed(0)
-    clips = torch.rand(400, 2, 3, 4, 5)
-    found = mirrored(clips)
-    turned = (found == clips.flip(4)).flatten(1).all(1)
-    assert (turned | (found == clips).flatten(1).all(1)).all()
-    assert 160 < turned.sum() < 240
-
-
-def test_shifts_reach_all_sides_and_repeat_the_edge():
-    torch.manual_seed(0)
-    rows, columns = torch.meshgrid(torch.arange(8.0), torch.arange(12.0), indexing="ij")
-    clip = torch.stack([rows, columns])[:, None].expand(2, 3, 8, 12)
-    found = shifted(clip.expand(500, 2, 3, 8, 12), 0.25)
-    offsets = set()
-    for one in found:
-        y, x = (one[:, 0, 4, 6] - torch.tensor([4.0, 6.0])).int().tolist()
-        offsets.add((y, x))
-        assert torch.equal(one[0], (rows + y).clamp(0, 7).expand(3, 8, 12))
-        assert torch.equal(one[1], (columns + x).clamp(0, 11).expand(3, 8, 12))
-    assert offsets == {(y, x) for y in range(-2, 3) for x in range(-2, 3)}
-
-
-def test_only_training_clips_are_changed(tmp_path):
-    seen = {True: [], False: []}
-
-    class Noted(Toy):
-        def forward(self, clips):
-            seen[self.training].append(clips.detach())
-            return super().forward(clips)
-
-    trained(tmp_path, Noted(), mirror=True, shift=0.25, epochs=1)
-    stored = {clip.numpy().tobytes() for clip, _ in (toy_clips()[i] for i in range(48))}
-    validation = {clip.numpy().tobytes() for clip, _ in (toy_clips(16, 1)[i] for i in range(16))}
-    changed = [clip.numpy().tobytes() not in stored for batch in seen[True] for clip in batch]
-    assert sum(changed) > 0.8 * len(changed)
-    assert all(clip.numpy().tobytes() in validation for batch in seen[False] for clip in batch)
-
-
-@pytest.mark.parametrize("wrong", [{"precision": "float16"}, {"shift": 1.0}, {"shift": -0.1}])
-def test_wrong_precisions_and_shifts_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        replace(RECIPE, **wrong)
+def test_wrong_precisions_are_refused():
+    with pytest.raises(ValueError, match="precision"):
+        replace(RECIPE, precision="float16")

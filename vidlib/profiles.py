@@ -65,8 +65,6 @@ class Profile:
     clstm_checkpoint: Checkpoint = "last"  # the epoch whose weights are kept
     batch_size: Count = 8  # clips to a step, of all processes together
     precision: Precision = "auto"  # of passes in training; auto: bfloat16 where that is faster
-    mirror: bool = False  # half of the training clips, left to right
-    shift: Share = 0.0  # the largest of a training clip, of its shorter side
     momentum: Share = 0.2  # of sgd
     explained_clips: Count = 3  # of each class, that masks and maps are made of
     explained_classes: Classes = ()  # numbers, names, "seven" or "eleven" (the paper's); none: all

@@ -78,21 +78,18 @@ def score_all_masks(
 
 
 def best_hard_mask(
-    found: EveryMask,
-    targets: Tensor | None = None,
-    l1: float = 0.01,
-    tv: float = 0.02,
-    beta: float = 3,
+    found: EveryMask, targets: Tensor | None = None, **weights: float
 ) -> tuple[Tensor, Tensor]:
     """Return the on/off mask of least loss by Eq. 1 of each clip, (B, T), and its loss (B,).
 
-    The frame that always stays can still be masked: it costs its length and may save variation.
+    weights: l1, tv and beta, as `penalty` takes them. The frame that always stays can still be
+    masked: it costs its length and may save variation.
     """
     stays = int((found.masks.amax(0) == 0).nonzero()[0])
     other = found.masks.clone()
     other[:, stays] = 1
     masks = torch.cat([found.masks, other])
-    losses = found.scores(targets).repeat(1, 2) + penalty(masks, l1, tv, beta)
+    losses = found.scores(targets).repeat(1, 2) + penalty(masks, **weights)
     loss, best = losses.min(1)
     return masks[best], loss
 

@@ -73,14 +73,9 @@ def distinct_runs(orders: Tensor, conv: nn.Conv3d, sides: tuple[int, int]) -> tu
     orders: (N, T), which frame is shown when, at least 0. sides: padding of time (before, after).
     Returns runs (U, kernel), -1 for the padding, and the number of the run (N, T') of each output.
     """
-    kernel, stride = conv.kernel_size[0], conv.stride[0]
-    seen = F.pad(orders, sides, value=-1).unfold(1, kernel, stride)
-    base = int(orders.max()) + 2
-    codes = ((seen + 1) * base ** torch.arange(kernel, device=seen.device)).sum(-1)
-    codes, run = codes.unique(return_inverse=True)
-    places = torch.arange(run.numel(), device=run.device)
-    at = run.new_empty(len(codes)).scatter_(0, run.flatten(), places)  # any place of each
-    return seen.flatten(0, 1)[at], run
+    seen = F.pad(orders, sides, value=-1).unfold(1, conv.kernel_size[0], conv.stride[0])
+    runs, run = seen.flatten(0, 1).unique(dim=0, return_inverse=True)
+    return runs, run.view(seen.shape[:2])
 
 
 class Unit3D(nn.Module):

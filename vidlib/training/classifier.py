@@ -12,7 +12,6 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from vidlib.data.clips import Batch, Batches, Clips, batch_loader, to_network
-from vidlib.training.augment import mirrored, shifted
 from vidlib.training.recipe import BEST, OPTIMIZERS, Recipe, TrainingError
 
 
@@ -77,11 +76,7 @@ class Classifier(L.LightningModule):
 
     def _score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean loss and number of right answers of some clips."""
-        clips = to_network(batch.frames)
-        if self.training:
-            clips = mirrored(clips) if self.recipe.mirror else clips
-            clips = shifted(clips, self.recipe.shift) if self.recipe.shift else clips
-        logits = self.network(clips).float()
+        logits = self.network(to_network(batch.frames)).float()
         loss = nn.functional.cross_entropy(logits, batch.outputs)
         return loss, (logits.argmax(1) == batch.outputs).sum()
 

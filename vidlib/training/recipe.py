@@ -31,9 +31,7 @@ class Recipe:
     (halved when the validation loss has not gone down for more than two epochs) or "constant".
     checkpoint: the epoch whose weights are kept, the "last" or the first that has the "least loss"
     or the "best accuracy" on the validation clips. precision: "float32", or "bfloat16" for passes
-    in half precision, with weights in single precision. mirror: whether half of the training
-    clips, by chance, are mirrored left to right. shift: the largest shift of a training clip, up,
-    down or to a side, as a share of its shorter side; pixels of its edge fill what comes into view.
+    in half precision, with weights in single precision.
     Raises ValueError for an invalid value.
     """
 
@@ -47,8 +45,6 @@ class Recipe:
     momentum: float = 0.0
     checkpoint: str = "last"
     precision: str = "float32"
-    mirror: bool = False
-    shift: float = 0.0
 
     def __post_init__(self):
         """Refuse invalid values."""
@@ -61,4 +57,3 @@ class Recipe:
         check.number("lr", self.lr, above=0)
         check.number("weight_decay", self.weight_decay, least=0)
         check.number("momentum", self.momentum, least=0, below=1)
-        check.number("shift", self.shift, least=0, below=1)

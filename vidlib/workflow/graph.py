@@ -12,7 +12,7 @@ from vidlib.variants import STUDIED, VARIANTS
 
 Fields = tuple[str, ...]
 RECIPE = ("epochs", "lr", "optimizer", "schedule", "weight_decay", "checkpoint")  # of each family
-BOTH = ("momentum", "batch_size", "precision", "mirror", "shift")  # of both
+BOTH = ("momentum", "batch_size", "precision")  # of both
 
 
 @dataclass(frozen=True)

@@ -58,19 +58,15 @@ class Runs:
             raise FileNotFoundError(f"{absent}. {remedy}.")
         self.profile_name = profile
         self.profile = resolve_profile(profile, overrides or {}, self.original)
-        self._refuse_impossible()
+        self._refuse_impossible_counts()
         self.code = code
         self._keys: dict[str, str] = {}
 
-    def _refuse_impossible(self) -> None:
-        """Raise ValueError for what a rendered set cannot have: clips, batches, mirrored labels."""
+    def _refuse_impossible_counts(self) -> None:
+        """Raise ValueError for more clips than a rendered set can have, or fewer than a batch."""
         one, p = self.about, self.profile
         if not one.rendered:
             return
-        if p.mirror and self.original == "something":
-            raise ValueError(
-                "mirror is True: classes of these clips tell left from right, leave it"
-            )
         clips = one.classes * p.train_clips
         seen = 8 * clips if one.planted else 10 * p.train_clips if one.mirrored else math.inf
         for name, most, why in (
