@@ -160,7 +160,11 @@ def resolve_profile(
 
 
 def has_gpu() -> bool:
-    """Return whether this machine has an NVIDIA GPU, without loading PyTorch."""
+    """Return whether this machine has an NVIDIA GPU, without loading PyTorch.
+
+    >>> has_gpu() in (True, False)
+    True
+    """
     return Path("/dev/nvidiactl").exists()
 
 

@@ -84,6 +84,11 @@ def best_hard_mask(
 
     weights: l1, tv and beta, as `penalty` takes them. The frame that always stays can still be
     masked: it costs its length and may save variation.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    >>> mask, loss = best_hard_mask(score_all_masks(model, torch.rand(3, 1, 4, 1, 1)), l1=0.002)
+    >>> mask.shape, loss.shape
+    (torch.Size([3, 4]), torch.Size([3]))
     """
     stays = int((found.masks.amax(0) == 0).nonzero()[0])
     other = found.masks.clone()
