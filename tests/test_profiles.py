@@ -156,17 +156,17 @@ def test_auto_is_resolved_once_and_shows_in_keys_but_in_no_name(driven, tmp_path
     keys = {}
     for precision in ("float32", "bfloat16"):
         monkeypatch.setenv("VIDLIB_PRECISION", precision)
-        study = open_study("something-mini", "smoke", runs=tmp_path)
+        study = open_study("something-mini", "quick", runs=tmp_path)
         assert study.profile.precision == precision
-        assert study.name == "smoke"
+        assert study.name == "quick"
         assert study.ingredients("train-i3d")["parameters"]["precision"] == precision
         keys[precision] = study.key("train-i3d"), study.key("prepare")
     assert keys["float32"][0] != keys["bfloat16"][0]
     assert keys["float32"][1] == keys["bfloat16"][1]
     monkeypatch.setenv("VIDLIB_PRECISION", driven)
     for given in ("float32", "bfloat16"):
-        study = open_study("something-mini", "smoke", {"precision": given}, runs=tmp_path)
-        assert study.name == ("smoke" if given == driven else f"smoke+precision={given}")
+        study = open_study("something-mini", "quick", {"precision": given}, runs=tmp_path)
+        assert study.name == ("quick" if given == driven else f"quick+precision={given}")
         assert study.key("train-i3d") == keys[given][0]
 
 
