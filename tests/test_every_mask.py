@@ -1,5 +1,6 @@
 """Every mask there is: what follows from all scores, against slow definitions."""
 
+from functools import partial
 from itertools import combinations, permutations
 
 import pytest
@@ -64,8 +65,14 @@ def test_other_perturbations_and_long_clips_are_refused():
     with pytest.raises(ValueError, match="perturbation"):
         score_all_masks(small_net(x), x, perturbation=perturb)
     long = noise(1, 1, 21, 1, 1)
+    seen = []
+    network = nn.Sequential(nn.Flatten(), nn.Linear(21, 2))
+    network.register_forward_hook(lambda *call: seen.append(call))
     with pytest.raises(ValueError, match="frames"):
-        score_all_masks(nn.Sequential(nn.Flatten(), nn.Linear(21, 2)), long)
+        score_all_masks(network, long)
+    with pytest.raises(ValueError, match="perturbation"):
+        score_all_masks(network, x, perturbation=partial(freeze))
+    assert not seen  # the network is not asked first
 
 
 # ---------------------------------------------------------------- the best hard mask

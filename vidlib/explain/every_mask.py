@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from vidlib import check
-from vidlib.explain.objective import Objective, penalty
+from vidlib.explain.objective import Objective, Perturbation, penalty
 from vidlib.explain.perturb import freeze
-from vidlib.explain.scores import softmax
+from vidlib.explain.scores import check_clips, softmax
 
 MOST_FRAMES = 20  # of a clip: half a million masks
 BLOCK = 2048  # masks that are scored between two steps of the progress bar
@@ -42,7 +42,7 @@ def score_all_masks(
     model: nn.Module,
     clips: Tensor,
     *,
-    perturbation=freeze,
+    perturbation: Perturbation = freeze,
     micro_batch: int | None = None,
     progress: bool = False,
 ) -> EveryMask:
@@ -56,10 +56,11 @@ def score_all_masks(
     >>> score_all_masks(model, torch.rand(3, 1, 4, 1, 1)).logits.shape
     torch.Size([3, 8, 2])
     """
-    check.one_of("perturbation", perturbation.__name__, ("freeze", "hold_next"))
-    objective = Objective(model, clips, micro_batch=micro_batch, progress=progress)
-    length = clips.shape[2]
+    check_clips(clips)
+    length, name = clips.shape[2], getattr(perturbation, "__name__", perturbation)
+    check.one_of("perturbation", str(name), ("freeze", "hold_next"))
     check.count("the number of frames", length, most=MOST_FRAMES)
+    objective = Objective(model, clips, micro_batch=micro_batch, progress=progress)
     numbers = torch.arange(2 ** (length - 1), device=objective.original.device)
     bits = (numbers[:, None] >> torch.arange(length - 2, -1, -1, device=numbers.device)) & 1
     stays = numbers.new_zeros(len(numbers), 1)

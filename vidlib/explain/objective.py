@@ -26,7 +26,7 @@ from vidlib.explain.trial import check_steady
 
 Perturbation = Callable[[Tensor], Tensor]  # masks (B, T) to row-stochastic matrices (B, T, T)
 SCORES = ("softmax", "logit")
-MANY = 8  # re-orderings of one clip, from which on a pass for all of them is faster
+MANY = 8  # re-orderings of one clip that are worth a pass of their own
 
 
 def penalty(mask: Tensor, l1: float = 0.01, tv: float = 0.02, beta: float = 3) -> Tensor:
